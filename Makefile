@@ -1,0 +1,56 @@
+# The two commands: `make demo` and `make test`. `make check` is what CI runs before the tests.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check setup setup-dev format lock clean
+
+PYTHON := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+BIN := .venv/bin
+MANAGE := $(BIN)/python manage.py
+
+help: ## Show these commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed. Found: $$(python3 --version 2>&1)"; exit 2; }
+	$(PYTHON) -m venv .venv
+
+.venv/.runtime: requirements.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/.dev: requirements-dev.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@ .venv/.runtime
+
+setup: .venv/.runtime ## Make .venv with the locked dependencies, and the database
+	@$(MANAGE) migrate --verbosity 0
+
+setup-dev: .venv/.dev ## The same with the tools of `make check` and `make test`
+
+demo: setup ## Tune the simulated engine, from nothing to a result
+	@$(MANAGE) run_task examples/quickstart.yaml --again
+
+test: setup-dev ## Run all default tests
+	$(BIN)/pytest
+
+check: setup-dev ## Lint, format, types, import layers, migrations, deployment checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MANAGE) makemigrations --check --dry-run
+	AUTOTUNER_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
+		AUTOTUNER_TLS=1 $(MANAGE) check --deploy --fail-level WARNING
+
+format: setup-dev ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup-dev ## Pin every dependency anew, within the ranges of pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-annotate --upgrade --quiet -o requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-annotate --upgrade --quiet -c requirements.txt -o requirements-dev.txt
+
+clean: ## Remove .venv and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The task document: typed models, loading, compatibility, JSON Schema."""
