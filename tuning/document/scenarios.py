@@ -73,7 +73,7 @@ def _scenario(text: str, kind: ScenarioKind, numbers: tuple[int, ...]) -> Scenar
             return Scenario(text, kind, (tokens_in,), (tokens_out,))
         case ScenarioKind.UNIFORM, (max_in, max_out):
             return Scenario(text, kind, (1, max_in), (1, max_out))
-        case (ScenarioKind.NORMAL | ScenarioKind.UNIFORM), (a, b, c, d):
+        case ((ScenarioKind.NORMAL | ScenarioKind.UNIFORM), (a, b, c, d)):
             return Scenario(text, kind, (a, b), (c, d))
         case _:
             return Scenario(text, kind, numbers)

@@ -63,7 +63,9 @@ def _check_range(low: float, high: float, log: bool) -> None:
 def _normalise(value: Any) -> Any:
     """A list or a bare scalar is a set of choices; a mapping says which kind it is by its fields."""
     if not isinstance(value, Mapping):
-        return value if isinstance(value, Section) else {"values": tuple(value) if isinstance(value, list) else (value,)}
+        return (
+            value if isinstance(value, Section) else {"values": tuple(value) if isinstance(value, list) else (value,)}
+        )
     if isinstance(value.get("values"), list):
         return {**value, "values": tuple(value["values"])}
     if "type" in value or not {"min", "max"} <= value.keys():

@@ -65,7 +65,9 @@ class LocalDeployment(Section):
     """A subprocess on this machine."""
 
     mode: Literal["local"] = "local"
-    gpus: tuple[int, ...] | None = Field(default=None, description="Devices by PCI order that it may use; all by default.")
+    gpus: tuple[int, ...] | None = Field(
+        default=None, description="Devices by PCI order that it may use; all by default."
+    )
 
 
 class DockerDeployment(Section):

@@ -1,0 +1,1 @@
+"""Search space and strategies. Pure: no Django, no I/O."""

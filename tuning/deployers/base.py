@@ -1,0 +1,74 @@
+"""How an engine is brought up, watched and taken down, wherever it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tuning.document.base import Parameters
+from tuning.document.task import TaskDocument
+from tuning.engines.base import Command, Engine
+from tuning.hooks import LogSink, StopCheck
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose engine it is: the marks that everything started carries."""
+
+    instance: str
+    task: int
+    experiment: int
+    attempt: int
+
+    def environment(self) -> dict[str, str]:
+        """The marks as environment variables of a process."""
+        return {
+            "AUTOTUNER_INSTANCE": self.instance,
+            "AUTOTUNER_TASK": str(self.task),
+            "AUTOTUNER_EXPERIMENT": str(self.experiment),
+            "AUTOTUNER_ATTEMPT": str(self.attempt),
+        }
+
+
+@dataclass(frozen=True)
+class DeployRequest:
+    """What is to be brought up. `gpus` are the devices it was given, in PCI order; empty without GPUs."""
+
+    owner: Owner
+    document: TaskDocument
+    engine: Engine
+    parameters: Parameters
+    gpus: tuple[str, ...] = ()
+
+
+class Deployment(Protocol):
+    """One engine that was started."""
+
+    base_url: str
+    """Where it serves, without a path: `http://127.0.0.1:43210`."""
+    served_name: str
+    command: Command
+    handle: Mapping[str, Any]
+    """JSON values by which another process can find and remove it."""
+
+    def check(self) -> None:
+        """Raise EngineDied, with the reason from its log, when the engine has ended by itself."""
+        ...
+
+
+class Deployer(Protocol):
+    """One place where engines run. `deploy` and `remove` are idempotent; nothing outlives `remove`."""
+
+    def deploy(self, request: DeployRequest, *, log: LogSink, stop: StopCheck) -> Deployment:
+        """Start the engine and return at once; DeployError when it cannot be started, with nothing left behind."""
+        ...
+
+    def wait_ready(self, deployment: Deployment, *, limit_s: float, stop: StopCheck) -> None:
+        """Return when it serves the right model under the right name; DeployError when it ends or is too late."""
+        ...
+
+    def remove(self, handle: Mapping[str, Any], *, grace_s: float) -> None:
+        """End the engine that `handle` names, by asking first and by force after `grace_s` seconds.
+
+        Nothing happens when it is gone, or when what carries its number now is not ours.
+        """
+        ...

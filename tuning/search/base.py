@@ -1,0 +1,53 @@
+"""How a strategy is asked for configurations and told what became of them."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from tuning.document.base import Parameters
+
+Direction = Literal["minimize", "maximize"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one configuration.
+
+    `value` is the objective in its natural unit, None when the experiment failed. `violations` has one number per SLO
+    item, always in the same order: relative excess over the limit, at or below 0 when met ((v - t) / t). A failed
+    experiment has no value and is never the best; it still teaches where not to look.
+    """
+
+    parameters: Parameters
+    value: float | None
+    violations: tuple[float, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is nothing to compare."""
+        return self.value is None
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it was measured and meets the SLO."""
+        return self.value is not None and all(violation <= 0 for violation in self.violations)
+
+
+class Strategy(Protocol):
+    """Chooses configurations.
+
+    The same space, seed and sequence of calls give the same configurations. A strategy holds nothing that cannot be
+    rebuilt: a new one that is given the earlier configurations by `assume`, in the order in which they were asked, and
+    the outcomes by `tell`, in the order in which they came, goes on exactly as the old one would have.
+    """
+
+    def ask(self, count: int = 1) -> list[Parameters]:
+        """Up to `count` new configurations, none asked or assumed before; fewer, or none, when the space is used up."""
+        ...
+
+    def tell(self, outcome: Outcome) -> None:
+        """Learn what became of a configuration; one that the space does not hold (the baseline) is only noted."""
+        ...
+
+    def assume(self, parameters: Parameters) -> None:
+        """Count `parameters` as asked: a row of an earlier life, or one that was tried for another reason."""
+        ...
