@@ -75,9 +75,9 @@ def _statistic(array: np.ndarray, name: str) -> float:
 class Measurement:
     """What was measured at one load point.
 
-    `reason` is set when the load point failed; its numbers are then kept but count for nothing. Throughputs are tokens or requests
-    per second of all GPUs together. `goodput_requests_per_s` counts only requests that each meet all ceilings of the
-    SLO (mean ceilings taken as ceilings for each request). `window_s` is the measured time in seconds.
+    `reason` is set when the load point failed; its numbers are then kept but count for nothing. Throughputs are tokens
+    or requests per second of all GPUs together. `goodput_requests_per_s` counts only requests that each meet every
+    ceiling of the SLO, whatever statistic it names. `window_s` is the measured time in seconds.
     """
 
     load_point: LoadPoint
@@ -107,6 +107,11 @@ class Measurement:
         """Share of the ended requests that failed; 1 when none ended."""
         ended = self.completed + self.failed
         return self.failed / ended if ended else 1.0
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Output tokens per second; input tokens per second where nothing is generated (embeddings)."""
+        return self.output_tokens_per_s or self.input_tokens_per_s
 
     def latency(self, name: str) -> Distribution | None:
         """The distribution called `ttft_ms`, `tpot_ms`, `itl_ms` or `e2e_ms`."""

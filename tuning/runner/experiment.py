@@ -1,0 +1,204 @@
+"""One experiment: deploy -> wait until ready -> warm up -> each load point -> score -> remove."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from tuning.benchmarks import benchmark_for
+from tuning.benchmarks.base import LoadRequest
+from tuning.deployers import deployer_for
+from tuning.deployers.base import Deployment, DeployRequest, Owner
+from tuning.document.task import TaskDocument
+from tuning.document.workload import LoadPoint
+from tuning.engines import engine_for
+from tuning.engines.shell import paste
+from tuning.errors import Cancelled, ExperimentError, Reason
+from tuning.hooks import LogSink, StopCheck
+from tuning.models import Experiment, LogLine, MeasurementRow
+from tuning.runner import claims
+from tuning.runner.instance import instance_id
+from tuning.runner.logs import LogBuffer
+from tuning.scoring.metrics import Measurement
+from tuning.scoring.objectives import Reference, judge
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What one experiment needs of its task.
+
+    `stop` raises Cancelled when a person, or the task's budget, ends it. `changed` is told of every new status and load
+    point. `reference` is what the objective `balanced` compares with, once it is known.
+    """
+
+    document: TaskDocument
+    logs: LogBuffer
+    stop: StopCheck
+    changed: Callable[[Experiment, str], None]
+    reference: Reference | None = None
+
+
+class ExperimentRun:
+    """The run of one experiment that its caller has claimed."""
+
+    def __init__(self, experiment: Experiment, surroundings: Surroundings) -> None:
+        self._experiment = experiment
+        self._around = surroundings
+        self._document = surroundings.document
+        self._engine = engine_for(self._document.engine.name)
+        self._deployer = deployer_for(self._document.deployment.mode)
+        self._benchmark = benchmark_for(
+            self._document.workload.benchmark, genai_bench=Path(settings.AUTOTUNER_GENAI_BENCH)
+        )
+        self._deadline = time.monotonic() + self._document.limits.experiment_s
+        self._say = self._sink(LogLine.Source.RUNNER)
+
+    def run(self) -> None:
+        """Run it to an end that is written on its row; the engine is removed whatever happens.
+
+        ConflictError when the row was taken over by another attempt meanwhile: nothing was written then.
+        """
+        start = time.monotonic()
+        try:
+            outcome = self._success(self._deploy_and_measure())
+        except Cancelled as error:
+            outcome = {"status": Experiment.Status.CANCELLED, "reason": Reason.CANCELLED, "message": str(error)}
+        except ExperimentError as error:
+            outcome = {"status": Experiment.Status.FAILED, "reason": error.reason, "message": str(error)}
+        self.finish(total_s=time.monotonic() - start, **outcome)
+
+    def finish(self, **outcome: Any) -> None:
+        """Write the outcome, after every log line that led to it."""
+        message = outcome.get("message") or "done"
+        self._say("error" if outcome.get("reason") else "info", f"{outcome['status']}: {message}")
+        self._around.logs.flush()
+        claims.write(self._experiment, finished_at=timezone.now(), **outcome)
+        self._around.changed(self._experiment, str(outcome["status"]))
+
+    def _deploy_and_measure(self) -> list[Measurement]:
+        self._around.changed(self._experiment, "deploying")
+        with self._timed("deploy_s"):
+            deployment = self._deployer.deploy(self._request(), log=self._sink(LogLine.Source.ENGINE), stop=self._stop)
+        try:
+            return self._measure(deployment)
+        finally:
+            self._around.changed(self._experiment, "removing")
+            with self._timed("remove_s"):
+                self._deployer.remove(deployment.handle, grace_s=self._document.limits.stop_s)
+
+    def _request(self) -> DeployRequest:
+        owner = Owner(instance_id(), self._experiment.task_id, self._experiment.pk, self._experiment.attempt)
+        return DeployRequest(owner, self._document, self._engine, self._experiment.parameters, self._gpus())
+
+    def _gpus(self) -> tuple[str, ...]:
+        """The first devices that the document gives, as many as the configuration needs."""
+        given = getattr(self._document.deployment, "gpus", None) or ()
+        return tuple(str(gpu) for gpu in given[: self._experiment.gpus])
+
+    def _measure(self, deployment: Deployment) -> list[Measurement]:
+        line = paste(deployment.command)
+        self._say("info", f"engine started: {line}")
+        claims.write(
+            self._experiment,
+            handle=dict(deployment.handle),
+            command=list(deployment.command.arguments),
+            command_line=line,
+        )
+        with self._timed("ready_s"):
+            self._deployer.wait_ready(deployment, limit_s=self._document.limits.ready_s, stop=self._stop)
+        self._around.logs.flush()
+        claims.write(self._experiment, status=Experiment.Status.BENCHMARKING)
+        with self._timed("benchmark_s"):
+            return [self._load(deployment, index, point) for index, point in enumerate(self._load_points)]
+
+    @property
+    def _load_points(self) -> tuple[LoadPoint, ...]:
+        return self._document.workload.load_points
+
+    def _load(self, deployment: Deployment, index: int, point: LoadPoint) -> Measurement:
+        """Warm up before the first load point, run this one, and keep what it gave."""
+
+        def stop() -> None:
+            deployment.check()
+            self._stop()
+
+        request = self._load_request(deployment, index, point)
+        log = self._sink(LogLine.Source.BENCHMARK)
+        if index == 0 and self._document.workload.warmup_requests:
+            self._around.changed(self._experiment, "warming up")
+            self._benchmark.warm_up(request, log=log, stop=stop)
+        self._around.changed(self._experiment, f"load {index + 1}/{len(self._load_points)} {point}")
+        measurement = self._benchmark.run(request, log=log, stop=stop)
+        deployment.check()
+        MeasurementRow.of(self._experiment, index, measurement).save(force_insert=True)
+        return measurement
+
+    def _load_request(self, deployment: Deployment, index: int, point: LoadPoint) -> LoadRequest:
+        folder = results_folder(self._experiment) / f"load-{index}"
+        folder.mkdir(parents=True)
+        return LoadRequest(
+            base_url=deployment.base_url,
+            served_name=deployment.served_name,
+            tokenizer=self._document.model.tokenizer_id,
+            workload=self._document.workload,
+            load_point=point,
+            index=index,
+            slo=self._document.slo,
+            limits=self._document.limits,
+            folder=folder,
+        )
+
+    def _success(self, measurements: list[Measurement]) -> dict[str, Any]:
+        """The outcome of an experiment whose load points were all run."""
+        if not any(measurement.ok for measurement in measurements):
+            raise ExperimentError(Reason.BENCHMARK_FAILED, f"No load point was measured: {measurements[0].message}")
+        verdict = judge(
+            self._document.objective,
+            self._document.slo,
+            measurements,
+            gpus=self._experiment.gpus,
+            reference=self._around.reference,
+        )
+        return {
+            "status": Experiment.Status.SUCCESS,
+            "value": verdict.value,
+            "feasible": verdict.feasible,
+            "violations": list(verdict.violations),
+            "missed": list(verdict.missed),
+            "load_point": verdict.point,
+        }
+
+    def _stop(self) -> None:
+        self._around.stop()
+        if time.monotonic() > self._deadline:
+            raise ExperimentError(
+                Reason.DEADLINE,
+                f"The experiment took longer than limits.experiment_s {self._document.limits.experiment_s:g}.",
+            )
+
+    @contextlib.contextmanager
+    def _timed(self, column: str) -> Iterator[None]:
+        """Write the seconds that a step took, also when it failed."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            claims.write(self._experiment, **{column: time.monotonic() - start})
+
+    def _sink(self, source: LogLine.Source) -> LogSink:
+        return self._around.logs.sink(source, self._experiment)
+
+
+def results_folder(experiment: Experiment) -> Path:
+    """Where the raw results of its present attempt are; made of numbers only, so no name can lead elsewhere."""
+    return (
+        Path(settings.DATA_DIR)
+        / "results"
+        / f"task-{experiment.task_id}"
+        / f"experiment-{experiment.number}-attempt-{experiment.attempt}"
+    )
