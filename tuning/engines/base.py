@@ -19,6 +19,7 @@ class Launch:
     """Everything that a command line is made from.
 
     `model` is the path or hub id as the engine will see it (inside a container it may differ from the document's).
+    `python` is the interpreter of an engine that the document names neither `python` nor `executable` for.
     """
 
     engine: EngineSection
@@ -28,6 +29,7 @@ class Launch:
     port: int
     parameters: Parameters
     tokenizer: str | None = None
+    python: str = "python3"
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,11 @@ class Engine(Protocol):
         ...
 
     def command(self, launch: Launch) -> Command:
-        """The whole command that starts the engine as a process, its environment (from `env:`) with it."""
+        """The whole command that starts the engine as a process, with the environment of document and `env:`."""
+        ...
+
+    def roots(self, launch: Launch) -> frozenset[str]:
+        """What `root` may say of our model in the engine's `/v1/models`; anything else is another model."""
         ...
 
     def gpus(self, parameters: Parameters) -> int:
@@ -80,6 +86,11 @@ def environment(parameters: Parameters) -> dict[str, str]:
     """The environment variables among `parameters` (`env:NAME`); null ones are left out, booleans become 1 and 0."""
     named = {name.removeprefix("env:"): value for name, value in parameters.items() if name.startswith("env:")}
     return {name: _text(value) for name, value in named.items() if value is not None}
+
+
+def launch_environment(launch: Launch) -> dict[str, str]:
+    """The document's environment variables; those that are parameters win."""
+    return {**launch.engine.environment, **environment(launch.parameters)}
 
 
 def _text(value: JsonValue) -> str:

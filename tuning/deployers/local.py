@@ -1,0 +1,304 @@
+"""Engines as processes of this machine."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tuning.deployers.base import Deployment, DeployRequest
+from tuning.deployers.environment import engine_environment
+from tuning.deployers.output import Output
+from tuning.deployers.ports import CAN_SHARE, HeldPort
+from tuning.deployers.processes import Identity, end, end_marked
+from tuning.deployers.readiness import Probe
+from tuning.document.task import Engine as EngineSection
+from tuning.engines.base import Command, Explanation, Launch
+from tuning.engines.shell import is_secret
+from tuning.errors import DeployError, EngineDied, Reason
+from tuning.hooks import LogSink, StopCheck
+
+HOST = "127.0.0.1"
+PROJECT = Path(__file__).parents[2]
+PORT_ATTEMPTS = 4
+"""How often an engine is started when each time somebody else took its port."""
+FIRST_POLL_S, LAST_POLL_S = 0.05, 1.0
+LOOK_S = 0.2
+"""How often a wait looks whether it should go on."""
+LAST_LINES_S = 2.0
+"""How long the last lines of an engine that has ended are waited for."""
+MIN_SECRET = 6
+"""Shorter values of secret variables are not masked in logs: they would blot out ordinary text."""
+
+
+@dataclass
+class _Process:
+    """One started engine with all that has to be given back."""
+
+    child: subprocess.Popen[bytes]
+    identity: Identity
+    output: Output
+    port: HeldPort
+    command: Command
+
+    def close(self) -> None:
+        """Give everything back; the engine's processes are gone."""
+        self.child.wait()
+        self.output.close(LAST_LINES_S)
+        self.port.close()
+
+
+class LocalDeployment:
+    """An engine process. While it starts, `base_url` and `handle` may change: when somebody else took its port."""
+
+    def __init__(self, request: DeployRequest, launch: Launch, log: LogSink, process: _Process) -> None:
+        self.request = request
+        self.launch = launch
+        self.log = log
+        self.process = process
+        self.starts = 1
+
+    @property
+    def base_url(self) -> str:
+        """See `Deployment.base_url`."""
+        return f"http://{HOST}:{self.process.port.number}"
+
+    @property
+    def served_name(self) -> str:
+        """See `Deployment.served_name`."""
+        return self.launch.served_name
+
+    @property
+    def command(self) -> Command:
+        """See `Deployment.command`."""
+        return self.process.command
+
+    @property
+    def handle(self) -> Mapping[str, Any]:
+        """See `Deployment.handle`."""
+        return {"mode": "local", **self.process.identity.handle()}
+
+    def check(self) -> None:
+        """See `Deployment.check`; workers that live on do not count when the process that was started has ended."""
+        if explanation := self.ended():
+            raise EngineDied(explanation.reason, explanation.line)
+
+    def ended(self) -> Explanation | None:
+        """Why it has ended, None while it runs."""
+        exit_code = self.process.child.poll()
+        if exit_code is None:
+            return None
+        self.process.output.wait_read(LAST_LINES_S)
+        return self.request.engine.explain(self.process.output.tail, exit_code)
+
+    def check_start(self) -> None:
+        """DeployError when it ended before it was ready."""
+        if explanation := self.ended():
+            raise DeployError(explanation.reason, explanation.line)
+
+
+class LocalDeployer:
+    """Starts each engine as a process group of its own that serves on the loopback address.
+
+    `environ` is the environment that engines inherit a part of (see `tuning.deployers.environment`), by default ours.
+    """
+
+    def __init__(self, *, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = environ
+        self._lock = threading.Lock()
+        self._running: dict[tuple[tuple[str, str], ...], _Process] = {}
+
+    def deploy(self, request: DeployRequest, *, log: LogSink, stop: StopCheck) -> LocalDeployment:
+        """See `Deployer.deploy`; what the same attempt started before is ended first."""
+        stop()
+        launch = _launch(request)
+        marks = request.owner.environment()
+        end_marked(marks)
+        self._forget(tuple(sorted(marks.items())))
+        return LocalDeployment(request, launch, log, self._start(request, launch, log, share_port=CAN_SHARE))
+
+    def wait_ready(self, deployment: Deployment, *, limit_s: float, stop: StopCheck) -> None:
+        """See `Deployer.wait_ready`; an engine whose port was taken by somebody else is started again on another."""
+        if not isinstance(deployment, LocalDeployment):
+            raise TypeError("this deployment was not made by the local deployer")
+        deadline = time.monotonic() + limit_s
+        delay = FIRST_POLL_S
+
+        def alive() -> None:
+            stop()
+            deployment.check_start()
+
+        while True:
+            try:
+                alive()
+                if _probe(deployment, alive).ready(deadline):
+                    break
+                _check_limit(deployment, deadline, limit_s)
+                _pause(min(delay, deadline - time.monotonic()), alive)
+            except DeployError as error:
+                if error.reason is not Reason.PORT_IN_USE or deployment.starts >= PORT_ATTEMPTS:
+                    raise
+                self._start_again(deployment)
+                delay = FIRST_POLL_S
+            delay = min(delay * 1.5, LAST_POLL_S)
+        deployment.check_start()
+        deployment.process.port.close()
+
+    def remove(self, handle: Mapping[str, Any], *, grace_s: float) -> None:
+        """See `Deployer.remove`; works in any process of this machine, not only in the one that deployed."""
+        identity = Identity.from_handle(handle)
+        with self._lock:
+            running = self._running.get(identity.marks)
+        end(identity, grace_s=grace_s, reap=running.child.poll if running else _nothing)
+        self._forget(identity.marks)
+
+    def _forget(self, marks: tuple[tuple[str, str], ...]) -> None:
+        with self._lock:
+            running = self._running.pop(marks, None)
+        if running:
+            running.close()
+
+    def _start_again(self, deployment: LocalDeployment) -> None:
+        """Another process on another port, which is not shared this time: the engine may be unable to share it."""
+        taken = deployment.process.port.number
+        deployment.log("warning", f"port {taken} was taken by somebody else; the engine is started again on another")
+        self.remove(deployment.handle, grace_s=0)
+        deployment.starts += 1
+        deployment.process = self._start(deployment.request, deployment.launch, deployment.log, share_port=False)
+
+    def _start(self, request: DeployRequest, launch: Launch, log: LogSink, *, share_port: bool) -> _Process:
+        port = _held_port()
+        try:
+            command = request.engine.command(replace(launch, port=port.number))
+            environment = self._environment(request, command)
+            if not share_port:
+                port.close()
+            child = _popen(request, command, environment)
+        except BaseException:
+            port.close()
+            raise
+        identity = Identity.of(child.pid, request.owner.environment())
+        secrets = (text for name, text in environment.items() if is_secret(name) and len(text) >= MIN_SECRET)
+        assert child.stdout is not None  # noqa: S101  -- a pipe was asked for
+        process = _Process(child, identity, Output(child.stdout, log, secrets=secrets), port, command)
+        with self._lock:
+            self._running[identity.marks] = process
+        return process
+
+    def _environment(self, request: DeployRequest, command: Command) -> dict[str, str]:
+        return engine_environment(
+            parent=os.environ if self._environ is None else self._environ,
+            document=command.environment,
+            marks=request.owner.environment(),
+            gpus=request.gpus,
+            program=command.arguments[0],
+        )
+
+
+def _nothing() -> None:
+    """There is no child of ours to wait for."""
+
+
+def _held_port() -> HeldPort:
+    try:
+        return HeldPort(HOST)
+    except OSError as error:
+        raise DeployError(Reason.PORT_IN_USE, f"no free port on {HOST}: {error}") from error
+
+
+def _launch(request: DeployRequest) -> Launch:
+    """Names and paths as an engine on this machine needs them; DeployError when a path does not exist."""
+    model = request.document.model
+    return Launch(
+        engine=_with_paths(request.document.engine),
+        model=_place(model.id, "model"),
+        served_name=model.public_name,
+        host=HOST,
+        port=0,
+        parameters=request.parameters,
+        tokenizer=_place(model.tokenizer, "tokenizer") if model.tokenizer else None,
+        python=sys.executable,
+    )
+
+
+def _with_paths(engine: EngineSection) -> EngineSection:
+    """Programs named with a folder get their full path; symbolic links stay, virtual environments need them."""
+    paths = {name: getattr(engine, name) for name in ("executable", "python")}
+    full = {name: path.expanduser().absolute() for name, path in paths.items() if path and len(path.parts) > 1}
+    return engine.model_copy(update=full)
+
+
+def _place(name: str, what: str) -> str:
+    """The full path of what is or looks like a path, a hub id as it is."""
+    path = Path(name).expanduser().absolute()
+    if path.exists():
+        return str(path)
+    if name.startswith(("/", ".", "~")) or name.count("/") > 1:
+        message = f"the {what} {path} does not exist; correct the path in the document, or give a hub id (owner/name)"
+        raise DeployError(Reason.MODEL_NOT_FOUND, message)
+    return name
+
+
+def _popen(request: DeployRequest, command: Command, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the engine; DeployError says what to do when it cannot be started."""
+    program = command.arguments[0]
+    if not shutil.which(program, path=environment.get("PATH", os.defpath)):
+        raise DeployError(Reason.ENGINE_NOT_FOUND, _missing(request, program))
+    try:
+        return subprocess.Popen(
+            command.arguments,
+            env=environment,
+            cwd=PROJECT if request.engine.simulated else None,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise DeployError(_start_reason(error), f"{program} cannot be started: {error}") from error
+
+
+def _missing(request: DeployRequest, program: str) -> str:
+    name = request.engine.name
+    if Path(program).exists():
+        return f"{program} is not a program that may be executed; check its permissions"
+    return (
+        f"{program} was not found; install {name}, or say in the document where it is: "
+        "engine.executable (a console script) or engine.python (an interpreter that has it installed)"
+    )
+
+
+def _start_reason(error: OSError | ValueError) -> Reason:
+    if isinstance(error, FileNotFoundError | PermissionError):
+        return Reason.ENGINE_NOT_FOUND
+    if isinstance(error, ValueError) or error.errno == errno.E2BIG:
+        return Reason.INVALID_CONFIG
+    return Reason.OUT_OF_MEMORY if error.errno in (errno.ENOMEM, errno.EAGAIN) else Reason.ENGINE_CRASHED
+
+
+def _probe(deployment: LocalDeployment, alive: Callable[[], None]) -> Probe:
+    engine = deployment.request.engine
+    roots = engine.roots(deployment.launch)
+    return Probe(deployment.base_url, engine.health_path, deployment.served_name, roots, alive)
+
+
+def _check_limit(deployment: LocalDeployment, deadline: float, limit_s: float) -> None:
+    if time.monotonic() < deadline:
+        return
+    lines = deployment.process.output.tail
+    last = f"the last line of its log is: {lines[-1]}" if lines else "it has not printed a line"
+    raise DeployError(Reason.STARTUP_TIMEOUT, f"the engine was not ready after {limit_s:g} s; {last}")
+
+
+def _pause(seconds: float, alive: Callable[[], None]) -> None:
+    """Wait without losing sight of the engine and of a wish to stop."""
+    end_at = time.monotonic() + seconds
+    while (left := end_at - time.monotonic()) > 0:
+        time.sleep(min(left, LOOK_S))
+        alive()

@@ -1,0 +1,156 @@
+"""Finding and ending every process of an engine, also from another process than the one that started it.
+
+A process belongs to an engine when it carries the engine's marks in its environment, or when it is a member of the
+group, the session or the descendants of the engine's first process, which is recognised by number **and** start time.
+A number alone proves nothing: the system gives it to others later.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import psutil
+
+from tuning.errors import DeployError, Reason
+
+CLOCK_TOLERANCE_S = 2.0
+"""Start times are computed from the machine's boot time, which moves a little when the clock is set."""
+POLL_S = 0.02
+FORCE_S = 30.0
+"""How long force may take: a process may hang in a driver for a while."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The first process of an engine: leader of a group and a session that bear its number."""
+
+    pid: int
+    create_time: float
+    marks: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, pid: int, marks: Mapping[str, str]) -> Self:
+        """The identity of a child of ours that was not waited for yet."""
+        return cls(pid, psutil.Process(pid).create_time(), tuple(sorted(marks.items())))
+
+    @classmethod
+    def from_handle(cls, handle: Mapping[str, Any]) -> Self:
+        """Read what `handle` wrote."""
+        marks = {str(name): str(value) for name, value in handle["marks"].items()}
+        return cls(int(handle["pid"]), float(handle["create_time"]), tuple(sorted(marks.items())))
+
+    def handle(self) -> dict[str, Any]:
+        """JSON values for `from_handle`."""
+        return {**asdict(self), "pgid": self.pid, "marks": dict(self.marks)}
+
+    def is_leader(self, process: psutil.Process) -> bool:
+        """Whether this is the very process that was started, not one that got its number later."""
+        try:
+            return process.pid == self.pid and abs(process.create_time() - self.create_time) < CLOCK_TOLERANCE_S
+        except psutil.Error:
+            return False
+
+
+def members(identity: Identity) -> list[psutil.Process]:
+    """Every living process of the engine, its leader first; zombies do not count."""
+    everybody = list(_living())
+    leader = [process for process in everybody if identity.is_leader(process)]
+    related = set(_descendants(leader))
+    others = [
+        process
+        for process in everybody
+        if process not in leader and (process in related or _belongs(process, identity, leader_lives=bool(leader)))
+    ]
+    return [*leader, *others]
+
+
+def _living() -> Iterator[psutil.Process]:
+    """All processes but this one, those it descends from, and zombies."""
+    ourselves = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid not in ourselves and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+
+
+def _descendants(leader: Iterable[psutil.Process]) -> Iterator[psutil.Process]:
+    for process in leader:
+        with contextlib.suppress(psutil.Error):
+            yield from process.children(recursive=True)
+
+
+def _belongs(process: psutil.Process, identity: Identity, *, leader_lives: bool) -> bool:
+    """By its marks; by its group while the leader vouches for that, or where its environment tells nothing."""
+    environment = _environment(process)
+    if identity.marks and all(environment.get(name) == value for name, value in identity.marks):
+        return True
+    if not _in_group(process, identity.pid):
+        return False
+    return leader_lives or (not environment and process.create_time() > identity.create_time - CLOCK_TOLERANCE_S)
+
+
+def _in_group(process: psutil.Process, number: int) -> bool:
+    try:
+        return number > 1 and number in (os.getpgid(process.pid), os.getsid(process.pid))
+    except OSError:
+        return False
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
+
+
+def end(identity: Identity, *, grace_s: float, reap: Callable[[], object]) -> None:
+    """Ask every process of the engine to end, use force after `grace_s` seconds, return when all are gone.
+
+    `reap` is called again and again, for the parent to wait for its child. DeployError when force does not help.
+    """
+    _signal(members(identity), signal.SIGTERM)
+    remaining = _wait_gone(identity, grace_s, reap)
+    give_up = time.monotonic() + FORCE_S
+    while remaining and time.monotonic() < give_up:
+        _signal(remaining, signal.SIGKILL)
+        remaining = _wait_gone(identity, 1.0, reap)
+    if remaining:
+        numbers = ", ".join(str(process.pid) for process in remaining)
+        raise DeployError(Reason.INTERNAL_ERROR, f"processes that not even force has ended: {numbers}")
+    reap()
+
+
+def end_marked(marks: Mapping[str, str]) -> None:
+    """End by force whatever carries these marks."""
+    end(Identity(0, 0.0, tuple(sorted(marks.items()))), grace_s=0, reap=lambda: None)
+
+
+def _wait_gone(identity: Identity, limit_s: float, reap: Callable[[], object]) -> list[psutil.Process]:
+    """Who is left after `limit_s`; those that are known are watched, others looked for only when they are gone."""
+    deadline = time.monotonic() + limit_s
+    while known := members(identity):
+        while any(map(_lives, known)):
+            if time.monotonic() >= deadline:
+                return known
+            reap()
+            time.sleep(POLL_S)
+        if time.monotonic() >= deadline:
+            return members(identity)
+    return []
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(number)
