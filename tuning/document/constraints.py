@@ -67,7 +67,7 @@ def parse_constraint(text: str, names: Iterable[str]) -> Constraint:
     def python(match: re.Match[str]) -> str:
         name = match["name"]
         if name is None or name in _WORDS:
-            return match["text"] or _WORDS[name]
+            return match["text"] if name is None else _WORDS[name]
         if name not in known:
             raise ValueError(f"{text!r} names {name!r}, which is not a parameter; known are {', '.join(known)}")
         alias = f"_{known.index(name)}"
