@@ -70,6 +70,7 @@ class Stepped:
         self._whole = whole
         self.log = log
         self.count = int((Decimal(repr(high)) - self._low) // self._step) + 1
+        self.low, self.high = float(low), float(self.value(self.count - 1))
 
     def value(self, index: int) -> int | float:
         """The number `index` steps above the lowest."""
@@ -80,9 +81,9 @@ class Stepped:
         """The number at this share of the way; each number's share is its step's width, or that of its logarithm."""
         if not self.log:
             return self.value(min(int(quantile * self.count), self.count - 1))
-        low, step = float(self._low), float(self._step)
-        number = _by_magnitude(low, low + self.count * step, quantile)
-        return self.value(max(0, min(int((number - low) / step), self.count - 1)))
+        step = float(self._step)
+        number = _by_magnitude(self.low, self.high + step, quantile)
+        return self.value(max(0, min(int((number - self.low) / step), self.count - 1)))
 
     def index(self, value: JsonValue) -> int | None:
         """Where `value` stands, if it is a whole number of steps above the lowest."""
@@ -93,7 +94,7 @@ class Stepped:
         return index if close else None
 
     def nearest(self, number: float) -> int | float:
-        """The member next to `number`."""
+        """The number of this domain next to any other."""
         index = round((Decimal(repr(number)) - self._low) / self._step)
         return self.value(max(0, min(index, self.count - 1)))
 
@@ -113,10 +114,10 @@ class Continuous:
     def at(self, quantile: float) -> float:
         """The number at this share of the way."""
         if self.log:
-            return self.clean(_by_magnitude(self.low, self.high, quantile))
-        return self.clean(self.low + quantile * (self.high - self.low))
+            return self.nearest(_by_magnitude(self.low, self.high, quantile))
+        return self.nearest(self.low + quantile * (self.high - self.low))
 
-    def clean(self, number: float) -> float:
+    def nearest(self, number: float) -> float:
         """`number` without digits that mean nothing, inside the range."""
         scale = abs(number) if self.log else self.high - self.low
         digits = SIGNIFICANT_DIGITS - math.floor(math.log10(scale)) if scale > 0 else SIGNIFICANT_DIGITS

@@ -6,6 +6,7 @@ from tuning.document.goals import Strategy as StrategySection
 from tuning.document.goals import StrategyName
 from tuning.search.base import Direction, Strategy
 from tuning.search.grid import make_grid
+from tuning.search.randomized import make_random
 from tuning.search.space import Space
 
 
@@ -13,8 +14,20 @@ def _grid(section: StrategySection, space: Space, direction: Direction, budget: 
     return make_grid(space, seed=section.seed, budget=budget)
 
 
+def _random(section: StrategySection, space: Space, direction: Direction, budget: int) -> Strategy:
+    return make_random(space, seed=section.seed)
+
+
+def _bayesian(section: StrategySection, space: Space, direction: Direction, budget: int) -> Strategy:
+    from tuning.search.bayesian import BayesianStrategy  # noqa: PLC0415 - Optuna is slow to import, and rarely needed
+
+    return BayesianStrategy(space, seed=section.seed, direction=direction, initial_random=section.initial_random)
+
+
 _FACTORIES: dict[StrategyName, Callable[[StrategySection, Space, Direction, int], Strategy]] = {
     StrategyName.GRID: _grid,
+    StrategyName.RANDOM: _random,
+    StrategyName.BAYESIAN: _bayesian,
 }
 
 
