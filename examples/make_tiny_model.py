@@ -39,7 +39,7 @@ SHORT_WORDS = """
     other our out over own people right said same see shall she should so some such take than that the thee their them
     then there these they thine thing think this those thou through thy time to too two under up us very was way we
     well were what when where which while who why will with would year you your
-""".split()
+"""
 STEMS = """
     account act add allow appear ask beauty begin believe bring build call care cause chang charg clear close come
     command comput concern consider contain contin cover creat dark decid deep depend direct do draw effect end engin
@@ -50,17 +50,18 @@ STEMS = """
     require result return rich run season second self sens serv set shadow show sign simpl sound speak spring stand
     start state stay stor strong sudden summer support sweet teach tell tender thought throw token touch treasur true
     turn understand use view virtu voic wait walk want water weight wind winter wish wonder word work world worth write
-""".split()
+"""
 ENDINGS = ["", "", "s", "ed", "ing", "er", "ly", "e", "es", "able", "ation", "ful", "ness", "ment", "'s"]
 SENTENCES = 6000
 
 
 def sentences(count: int) -> Iterator[str]:
     """English-looking sentences, always the same ones."""
+    short_words, stems = SHORT_WORDS.split(), STEMS.split()
     chance = random.Random(2048)
     for _ in range(count):
         words = [
-            chance.choice(SHORT_WORDS) if chance.random() < 0.5 else chance.choice(STEMS) + chance.choice(ENDINGS)
+            chance.choice(short_words) if chance.random() < 0.5 else chance.choice(stems) + chance.choice(ENDINGS)
             for _ in range(chance.randint(4, 16))
         ]
         if chance.random() < 0.1:
