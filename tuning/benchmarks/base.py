@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tuning.hooks import LogSink, StopCheck
 from tuning.document.goals import SLO, Limits
 from tuning.document.workload import LoadPoint, Workload
+from tuning.hooks import LogSink, StopCheck
 from tuning.scoring.metrics import Measurement
 
 

@@ -127,12 +127,15 @@ def summarise(
     slo: SLO,
     min_completed: int,
     output_tokens: int | None = None,
+    requests: float | None = None,
     extra: Mapping[str, float] | None = None,
 ) -> Measurement:
     """Make the measurement of `load_point` from the rows of its measured window (no warm-up rows).
 
     `output_tokens` are the tokens that arrived inside the window, where the generator knows them by chunk; else the
-    tokens of completed requests are counted. A point with fewer than `min_completed` completed requests is failed.
+    tokens of completed requests are counted. `requests` is how many requests the window is worth where some completed
+    after it (a fraction is fine); else every completed request counts whole. A point with fewer than `min_completed`
+    completed requests is failed.
     """
     done = [row for row in rows if row.status is RequestStatus.OK]
     failed = [row for row in rows if row.status not in (RequestStatus.OK, RequestStatus.CANCELLED)]
@@ -142,6 +145,7 @@ def summarise(
         text = f"{row.status}: {row.message}" if row.message else str(row.status)
         errors[text] = errors.get(text, 0) + 1
     tokens = sum(row.output_tokens for row in done) if output_tokens is None else output_tokens
+    share = 1.0 if requests is None or not done else requests / len(done)
     enough = len(done) >= min_completed
     return Measurement(
         load_point=load_point,
@@ -149,9 +153,9 @@ def summarise(
         completed=len(done),
         failed=len(failed),
         output_tokens_per_s=_per_second(tokens, window_s),
-        input_tokens_per_s=_per_second(sum(row.input_tokens for row in done), window_s),
-        requests_per_s=_per_second(len(done), window_s),
-        goodput_requests_per_s=_per_second(sum(meets(row, slo) for row in done), window_s),
+        input_tokens_per_s=_per_second(share * sum(row.input_tokens for row in done), window_s),
+        requests_per_s=_per_second(share * len(done), window_s),
+        goodput_requests_per_s=_per_second(share * sum(meets(row, slo) for row in done), window_s),
         ttft_ms=Distribution.of((row.ttft_ms for row in done if row.ttft_ms is not None), statistics),
         tpot_ms=Distribution.of((row.tpot_ms for row in done if row.tpot_ms is not None), statistics),
         itl_ms=Distribution.of((gap for row in done for gap in row.itl_ms), statistics),
@@ -163,7 +167,7 @@ def summarise(
     )
 
 
-def _per_second(count: int, window_s: float) -> float:
+def _per_second(count: float, window_s: float) -> float:
     return count / window_s if window_s > 0 else 0.0
 
 
