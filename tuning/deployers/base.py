@@ -43,12 +43,25 @@ class DeployRequest:
 class Deployment(Protocol):
     """One engine that was started."""
 
-    base_url: str
-    """Where it serves, without a path: `http://127.0.0.1:43210`."""
-    served_name: str
-    command: Command
-    handle: Mapping[str, Any]
-    """JSON values by which another process can find and remove it."""
+    @property
+    def base_url(self) -> str:
+        """Where it serves, without a path: `http://127.0.0.1:43210`. Ask again after `wait_ready`: it may change."""
+        ...
+
+    @property
+    def served_name(self) -> str:
+        """The model name that requests must give."""
+        ...
+
+    @property
+    def command(self) -> Command:
+        """What was started."""
+        ...
+
+    @property
+    def handle(self) -> Mapping[str, Any]:
+        """JSON values by which another process can find and remove it."""
+        ...
 
     def check(self) -> None:
         """Raise EngineDied, with the reason from its log, when the engine has ended by itself."""

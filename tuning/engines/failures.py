@@ -19,21 +19,21 @@ MAX_LINE = 500
 
 @dataclass(frozen=True)
 class Cause:
-    """Texts that name one cause; `follows` says that the next line tells more than the matching one."""
+    """Texts that name one cause; `with_before` says that the line before the matching one belongs to it."""
 
     reason: Reason
     pattern: re.Pattern[str]
-    follows: bool = False
+    with_before: bool = False
 
 
-def _cause(reason: Reason, *patterns: str, follows: bool = False) -> Cause:
-    return Cause(reason, re.compile("|".join(patterns)), follows)
+def _cause(reason: Reason, *patterns: str, with_before: bool = False) -> Cause:
+    return Cause(reason, re.compile("|".join(patterns)), with_before)
 
 
 _VLLM = (
     _cause(
         Reason.OUT_OF_MEMORY,
-        r"(Free|Available) memory on .* is less than desired \w+ memory utilization",
+        r"(Free|Available) memory on .* is less than (desired|requested)",
         r"No available memory for the cache blocks",
         r"larger than the available KV cache memory",
         r"larger than the maximum number of tokens that can be stored in KV cache",
@@ -112,6 +112,7 @@ _ANY = (
     _cause(
         Reason.MODEL_NOT_FOUND,
         r"is not a local folder and is not a valid model identifier",
+        r"Cannot find an appropriate cached snapshot folder",
         r"Repo(sitory)?NotFoundError",
         r"Repository Not Found",
         r"GatedRepoError",
@@ -126,22 +127,33 @@ _ANY = (
         r"Incorrect path_or_model_id",
         r"No such file or directory: '[^']*config\.json'",
     ),
-    _cause(Reason.INVALID_CONFIG, r"\d+ validation errors? for \w+", follows=True),
     _cause(
         Reason.INVALID_CONFIG,
         r"error: (unrecognized arguments|argument |the following arguments are required|ambiguous option)",
         r"^Value error, ",
     ),
+    _cause(Reason.INVALID_CONFIG, r"\[type=\w+, input_value=", with_before=True),  # pydantic names the field before it
 )
+
+_SUDDEN = _cause(
+    Reason.ENGINE_CRASHED,
+    r"died unexpectedly \(exit code: -?\d+\)",
+    r"engine core exited unexpectedly",
+    r"Engine core proc \S+ died unexpectedly",
+)
+"""A process that vanished; looked for only where no line names a cause."""
 
 _BY_ENGINE = {EngineName.VLLM: _VLLM, EngineName.SGLANG: _SGLANG, EngineName.SIMULATED: _VLLM}
 
 _PREFIX = re.compile(
-    r"^(\((?P<process>[\w.\s]+?)( pid=\d+)?\) ?)?"
-    r"(\[[\d\-: ,.]+( \w+)*\] )?"
+    r"^(\([^()]{1,80} pid=\d+\) ?)?"
+    r"(\[[\d\-: ,.]{8,30}( \w+)*\] )?"
     r"((?P<level>CRITICAL|FATAL|ERROR|WARNING|WARN|INFO|DEBUG)\b:?\s*)?"
     r"(\d\d-\d\d \d\d:\d\d:\d\d )?(\[[\w./-]+:\d+\] )?"
 )
+"""What loggers of vLLM, SGLang and uvicorn put in front of a message."""
+_SOURCE = re.compile(r"^(raise |return |File \"|\^+$|~+)")
+"""Lines of a traceback that quote the program."""
 _HARMLESS = {"WARNING", "WARN", "INFO", "DEBUG"}
 _CONSEQUENCE = re.compile(
     r"Engine core initialization failed|EngineCore (failed|encountered)|EngineDeadError|See root cause above"
@@ -157,7 +169,8 @@ _ERROR_LIKE = re.compile(
 def explain(log: Sequence[str], exit_code: int | None, *, engine: EngineName) -> Explanation:
     """The reason, and the line that tells it; `exit_code` is negative for a signal, as `subprocess` has it."""
     lines = list(_lines(log))
-    return _named_cause(lines, engine) or _crash(lines, exit_code)
+    named = _named_cause(lines, (*_BY_ENGINE[engine], *_ANY))
+    return named or _named_cause([("", text) for _, text in lines], (_SUDDEN,)) or _crash(lines, exit_code)
 
 
 def _lines(log: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -165,32 +178,29 @@ def _lines(log: Sequence[str]) -> Iterator[tuple[str, str]]:
     for line in log:
         match = _PREFIX.match(line)
         text = line[match.end() :].strip() if match else line.strip()
-        if text:
+        if text and not _SOURCE.match(text):
             yield (match["level"] or "") if match else "", text
 
 
-def _named_cause(lines: Sequence[tuple[str, str]], engine: EngineName) -> Explanation | None:
-    causes = (*_BY_ENGINE[engine], *_ANY)
-    for index, (level, text) in enumerate(lines):
-        if level in _HARMLESS:
-            continue
-        for cause in causes:
-            if cause.pattern.search(text):
-                told = lines[index + 1][1] if cause.follows and index + 1 < len(lines) else text
-                return Explanation(cause.reason, _short(told))
+def _named_cause(lines: Sequence[tuple[str, str]], causes: Sequence[Cause]) -> Explanation | None:
+    before = ""
+    for level, text in lines:
+        if level not in _HARMLESS and (cause := next((cause for cause in causes if cause.pattern.search(text)), None)):
+            return Explanation(cause.reason, _short(f"{before}: {text}" if cause.with_before and before else text))
+        before = text
     return None
 
 
 def _crash(lines: Iterable[tuple[str, str]], exit_code: int | None) -> Explanation:
-    """The last error that is no mere consequence, with how the process ended."""
-    errors = [text for level, text in lines if level not in _HARMLESS and (level or _ERROR_LIKE.search(text))]
-    errors = [text for text in errors if _ERROR_LIKE.search(text)] or errors
+    """The last error that is no mere consequence, and the signal that ended the process."""
+    serious = [(level, text) for level, text in lines if level not in _HARMLESS]
+    errors = [text for _, text in serious if _ERROR_LIKE.search(text)] or [text for level, text in serious if level]
     causes = [text for text in errors if not _CONSEQUENCE.search(text)] or errors
-    ended = _ending(exit_code)
-    if causes and not _signal(exit_code):
-        return Explanation(Reason.ENGINE_CRASHED, _short(causes[-1]))
-    last = f"; its last error: {causes[-1]}" if causes else ""
-    return Explanation(Reason.ENGINE_CRASHED, _short(ended + last))
+    if not causes:
+        return Explanation(Reason.ENGINE_CRASHED, _ending(exit_code))
+    number = _signal(exit_code)
+    ended = f" (the engine then ended by {_signal_name(number)})" if number else ""
+    return Explanation(Reason.ENGINE_CRASHED, _short(causes[-1]) + ended)
 
 
 def _ending(exit_code: int | None) -> str:
@@ -200,7 +210,7 @@ def _ending(exit_code: int | None) -> str:
     if number == signal.SIGKILL:
         return "the engine was killed (SIGKILL): the kernel may have ended it because memory ran out"
     if number:
-        return f"the engine was ended by signal {number} ({_signal_name(number)})"
+        return f"the engine was ended by {_signal_name(number)}"
     return f"the engine ended with exit code {exit_code} and named no error"
 
 
@@ -215,7 +225,7 @@ _SIGNALS = {number.value for number in signal.Signals}
 
 
 def _signal_name(number: int) -> str:
-    return signal.Signals(number).name if number in _SIGNALS else "unknown"
+    return signal.Signals(number).name if number in _SIGNALS else f"signal {number}"
 
 
 def _short(text: str) -> str:

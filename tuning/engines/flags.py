@@ -14,6 +14,7 @@
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,14 +83,14 @@ class FlagTable:
     flags: tuple[Flag, ...]
     refused: Mapping[str, str] = field(default_factory=dict)
 
+    _by_spelling: Mapping[str, Flag] = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         spellings = {name: flag for flag in self.flags for name in (flag.name, *flag.aliases)}
         object.__setattr__(self, "_by_spelling", spellings)
 
-    _by_spelling: Mapping[str, Flag] = field(init=False, repr=False, compare=False)
-
     def find(self, name: str) -> Flag | None:
-        """The flag that a parameter names, in any spelling; `--flag.key` sets one key of a JSON flag."""
+        """The flag that a parameter names, in any spelling; `flag.key` sets one key of a JSON flag."""
         spelling = normal(name)
         if flag := self._by_spelling.get(spelling):
             return flag
@@ -99,6 +100,15 @@ class FlagTable:
             return Flag(f"{parent.name}.{key}", Kind.ANY)
         return None
 
+    def setting(self, name: str, value: JsonValue) -> tuple[Flag | None, JsonValue]:
+        """The flag that a parameter names and the value it gives; `no-flag: true` is `flag: false`."""
+        if flag := self.find(name):
+            return flag, value
+        positive = self._by_spelling.get(normal(name).removeprefix("no-"))
+        if positive and positive.negative == normal(name):
+            return positive, not value if isinstance(value, bool) else value
+        return None, value
+
     def nearest(self, name: str) -> str | None:
         """The known flag that is spelled most like `name`."""
         close = difflib.get_close_matches(normal(name), self._by_spelling, n=1, cutoff=0.6)
@@ -106,13 +116,13 @@ class FlagTable:
 
     def value(self, parameters: Parameters, name: str) -> JsonValue:
         """What `parameters` say about the flag `name`, in whichever spelling; None when they say nothing."""
-        wanted = self.find(name)
-        return next((value for key, value in _settings(parameters) if wanted and self.find(key) == wanted), None)
+        settings = (self.setting(key, value) for key, value in _settings(parameters))
+        return next((value for flag, value in settings if flag and flag.name == name), None)
 
     def spelling(self, parameters: Parameters, name: str) -> str:
         """How `parameters` spell the flag `name`."""
-        wanted = self.find(name)
-        return next((key for key, _ in _settings(parameters) if wanted and self.find(key) == wanted), name)
+        keys = ((key, self.setting(key, value)[0]) for key, value in _settings(parameters))
+        return next((key for key, flag in keys if flag and flag.name == name), name)
 
 
 def normal(name: str) -> str:
@@ -132,8 +142,9 @@ def render(table: FlagTable, parameters: Parameters) -> list[str]:
     """The flags that `parameters` become, by the table in this module's docstring; each setting once."""
     settings: dict[str, tuple[Flag, JsonValue]] = {}
     for name, value in _settings(parameters):
-        flag = table.find(name) or Flag(normal(name), Kind.ANY)
-        settings[flag.name] = (flag, value)
+        flag, meant = table.setting(name, value)
+        flag = flag or Flag(normal(name), Kind.ANY)
+        settings[flag.name] = (flag, meant)
     return [word for flag, value in settings.values() for word in _words(flag, value)]
 
 
@@ -189,7 +200,7 @@ def _sentences(table: FlagTable, name: str, value: JsonValue, lenient: bool) -> 
         return _environment_sentences(name.removeprefix("env:"), value)
     if reason := _refusal(table, name):
         return [reason]
-    flag = table.find(name)
+    flag, value = table.setting(name, value)
     if flag is None and not lenient:
         nearest = table.nearest(name)
         hint = f"; did you mean {nearest}?" if nearest else ""
@@ -206,8 +217,7 @@ _OWN_ENVIRONMENT = re.compile(r"CUDA_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|VLLM_API_
 
 def _refusal(table: FlagTable, name: str) -> str | None:
     spelling = normal(name)
-    flag = table.find(name)
-    return table.refused.get(spelling) or (table.refused.get(flag.name) if flag else None)
+    return table.refused.get(spelling) or table.refused.get(spelling.removeprefix("no-"))
 
 
 def _environment_sentences(name: str, value: JsonValue) -> Iterator[str]:
@@ -223,10 +233,9 @@ def _twice(table: FlagTable, parameters: Parameters) -> Iterator[Finding]:
     """Two spellings of one flag with different values: nobody can say which one is meant."""
     seen: dict[str, tuple[str, JsonValue]] = {}
     for name, value in _settings(parameters):
-        flag = table.find(name)
-        canonical = flag.name if flag else normal(name)
-        first, before = seen.setdefault(canonical, (name, value))
-        if first != name and _text(before) != _text(value):
+        flag, meant = table.setting(name, value)
+        first, before = seen.setdefault(flag.name if flag else normal(name), (name, meant))
+        if first != name and _text(before) != _text(meant):
             yield name, f"is the same flag as {first}, which has another value ({_text(before)})"
 
 
@@ -270,7 +279,7 @@ def _kind_problem(flag: Flag, value: JsonValue) -> str | None:
         case Kind.INTEGER:
             return None if _is_integer(flag, value) else _or_words("must be a whole number", flag)
         case Kind.NUMBER:
-            return None if _number(value) is not None else _or_words("must be a number", flag)
+            return None if _is_number(value) else _or_words("must be a number", flag)
         case Kind.JSON:
             return None if _is_json(value) else "must be an object, a list or JSON text"
     return None if isinstance(value, str | int | float) and not isinstance(value, bool) else "must be a text"
@@ -281,7 +290,9 @@ def _or_words(sentence: str, flag: Flag) -> str:
 
 
 _WHOLE = re.compile(r"[+-]?\d+")
-_SCALED = re.compile(r"\d+(\.\d+)?[kKmMgGtT]")
+_SCALED = re.compile(r"(\d+|\d+\.\d+(?=[kmgt]))([kKmMgGtT])")
+_SCALES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+"""As vLLM reads them: small letters are powers of ten, capital ones of two, and only whole numbers of those."""
 
 
 def _is_integer(flag: Flag, value: JsonValue) -> bool:
@@ -294,10 +305,17 @@ def _number(value: JsonValue) -> float | None:
     """The number that a value is or spells, None when it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    if isinstance(value, str) and (match := _SCALED.fullmatch(value)):
+        return float(match[1]) * _SCALES[match[2]]
     try:
         return float(value)
     except (ValueError, OverflowError):
         return None
+
+
+def _is_number(value: JsonValue) -> bool:
+    number = _number(value)
+    return number is not None and math.isfinite(number) and not (isinstance(value, str) and _SCALED.fullmatch(value))
 
 
 def _is_json(value: JsonValue) -> bool:
@@ -324,7 +342,7 @@ def _range_problem(flag: Flag, value: JsonValue) -> str | None:
 def whole(table: FlagTable, parameters: Parameters, name: str, default: int) -> int:
     """A flag's value as a whole number; `default` when it is absent or is none."""
     number = _number(table.value(parameters, name))
-    return int(number) if number is not None and number == int(number) else default
+    return int(number) if number is not None and number.is_integer() else default
 
 
 def product(table: FlagTable, parameters: Parameters, names: Sequence[str]) -> int:
