@@ -1,9 +1,13 @@
 """The one way from text to a task document: files, forms, the command line and the API all come through here."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+from pydantic import JsonValue
+
+from tuning.document.legacy import is_legacy, translate
 from tuning.document.messages import shown
-from tuning.document.report import Note
+from tuning.document.report import Level, Note, dotted
 from tuning.document.task import TaskDocument
 from tuning.document.text import Parsed, parse
 from tuning.document.validation import Fault, validate
@@ -27,11 +31,34 @@ def load(text: str | bytes, *, source: str = "document") -> Loaded:
     parsed = parse(text, source)
     if not isinstance(parsed.data, dict):
         raise DocumentError(parsed.problems or [parsed.problem((), _no_mapping(parsed, source))])
+    if is_legacy(parsed.data):
+        return _load_legacy(parsed, parsed.data)
     document, faults = validate(parsed.data)
-    problems = _merged(parsed, faults)
-    if document is None or problems:
-        raise DocumentError(problems)
-    return Loaded(document)
+    if document is None or parsed.problems:
+        raise DocumentError(_merged(parsed, faults))
+    return Loaded(document, tuple(_warnings(document, parsed)))
+
+
+def _load_legacy(parsed: Parsed, data: dict[str, JsonValue]) -> Loaded:
+    """Translate and validate; what is wrong is told of the field in the old document, once."""
+    translation = translate(data)
+    document, found = validate(translation.data, rules=not translation.faults)
+    told = {fault.path for fault in translation.faults}
+    moved = [replace(fault, path=translation.origin(fault.path)) for fault in found]
+    faults = [*translation.faults, *(fault for fault in moved if fault.path not in told and fault.path)]
+    if document is None or faults or parsed.problems:
+        raise DocumentError(_merged(parsed, faults))
+    notes = [Note(dotted(path), level, message, parsed.line(path)) for level, path, message in translation.notes]
+    return Loaded(document, tuple(sorted(notes, key=lambda note: note.line or 0)))
+
+
+def _warnings(document: TaskDocument, parsed: Parsed) -> Iterator[Note]:
+    """What is allowed and will hardly be wanted."""
+    planned, limit = document.workload.planned_s, document.limits.experiment_s
+    if planned > limit:
+        path = ("limits", "experiment_s")
+        message = f"the load of one configuration takes up to {planned:g} s, more than this limit of {limit:g} s"
+        yield Note(dotted(path), Level.WARNING, message, parsed.line(path))
 
 
 def _no_mapping(parsed: Parsed, source: str) -> str:

@@ -14,7 +14,7 @@ from tuning.document.goals import STATISTIC
 from tuning.document.space import PARAMETER_NAME
 from tuning.document.task import IMAGE, MEMORY, NAMESPACE, REFERENCE, SERVED_NAME, TITLE, TaskDocument
 
-_SECRET = re.compile(r"token|secret|password|credential|api[-_]?key", re.IGNORECASE)
+_SECRET = re.compile(r"(^|[-_])token$|secret|password|credential|api[-_]?key", re.IGNORECASE)
 _SENTENCES = {
     "missing": "is needed",
     "bool_type": "true or false is needed",
@@ -90,16 +90,18 @@ def unknown_field(name: str, known: Iterable[str]) -> str:
 
 
 def shown(value: JsonValue, path: FieldPath) -> str:
-    """`value` as it is written, shortened; what may be a secret is not shown at all."""
-    if is_secret(path):
-        return "the value given (not shown)"
-    text = json.dumps(value, ensure_ascii=False)
+    """`value` as it is written, shortened; what may be a secret is shown as stars."""
+    text = json.dumps(visible(value, path), ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def is_secret(path: FieldPath) -> bool:
-    """Whether what lies at `path` has a name that secrets have."""
-    return any(isinstance(part, str) and _SECRET.search(part) and part != "tokenizer" for part in path)
+def visible(value: JsonValue, path: FieldPath) -> JsonValue:
+    """`value` with stars in place of everything whose name, here or inside, is one that secrets have."""
+    if value is not None and any(isinstance(part, str) and _SECRET.search(part) for part in path):
+        return "***"
+    if isinstance(value, dict):
+        return {key: visible(item, (key,)) for key, item in value.items()}
+    return [visible(item, ()) for item in value] if isinstance(value, list) else value
 
 
 def known_fields(loc: FieldPath) -> list[str]:

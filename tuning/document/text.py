@@ -7,7 +7,7 @@ lists and mappings can come of it, whatever the tags, and that aliases cannot bl
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -64,7 +64,7 @@ def parse(text: str | bytes, source: str = "document") -> Parsed:
         _refuse(f"{source} is nested more than {MAX_DEPTH} levels deep")
     if parsed.data is None and not parsed.problems:
         _refuse(f"{source} is empty")
-    parsed.problems.extend(_value_problems(parsed))
+    parsed.data = _cleaned(parsed, parsed.data, ())
     return parsed
 
 
@@ -251,7 +251,7 @@ class _YamlBuilder:
         if isinstance(key, str):
             return key
         shown = event.value if isinstance(event, yaml.ScalarEvent) else "a list or mapping"
-        self._complain(path, f"a key has to be text, not {shown}; put it in quotes", event)
+        self._complain((*path, str(shown)), "a key has to be text; put it in quotes", event)
         return str(shown)
 
     def _scalar(self, event: Any, path: FieldPath) -> JsonValue:
@@ -285,29 +285,28 @@ def resolve(plain: str) -> JsonValue:
     return plain
 
 
-def _value_problems(parsed: Parsed) -> Iterator[Problem]:
-    """What no field can hold: numbers without an end, half characters, NUL."""
-    for path, value in _scalars(parsed.data, ()):
-        if isinstance(value, float) and not math.isfinite(value):
-            yield parsed.problem(path, "the number is infinite, too large, or not a number")
-        elif isinstance(value, int) and abs(value) > MAX_INTEGER:
-            yield parsed.problem(path, f"whole numbers reach from {-MAX_INTEGER} to {MAX_INTEGER}")
-        elif isinstance(value, str) and not _is_clean(value):
-            yield parsed.problem(path, "the text has a NUL character or half of a surrogate pair")
+def _cleaned(parsed: Parsed, value: JsonValue, path: FieldPath) -> JsonValue:
+    """`value` with null in place of what no field can hold, each with a problem: endless numbers, half characters."""
+    if isinstance(value, dict):
+        if not all(_is_clean(key) for key in value):
+            parsed.problems.append(parsed.problem(path, "a key has a NUL character or half of a surrogate pair"))
+        return {key: _cleaned(parsed, item, (*path, key)) for key, item in value.items() if _is_clean(key)}
+    if isinstance(value, list):
+        return [_cleaned(parsed, item, (*path, index)) for index, item in enumerate(value)]
+    if (complaint := _complaint(value)) is None:
+        return value
+    parsed.problems.append(parsed.problem(path, complaint))
+    return None
 
 
-def _scalars(value: JsonValue, path: FieldPath) -> Iterator[tuple[FieldPath, JsonValue]]:
-    """Every scalar with its path; a key that is not clean text counts as one of the mapping around it."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not _is_clean(key):
-                yield path, key
-            yield from _scalars(item, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _scalars(item, (*path, index))
-    else:
-        yield path, value
+def _complaint(value: JsonValue) -> str | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "the number is infinite, too large, or not a number"
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        return f"whole numbers reach from {-MAX_INTEGER} to {MAX_INTEGER}"
+    if isinstance(value, str) and not _is_clean(value):
+        return "the text has a NUL character or half of a surrogate pair"
+    return None
 
 
 def _is_clean(text: str) -> bool:

@@ -13,7 +13,7 @@ from pydantic import JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from tuning.document.base import RULES_LATER, FieldPath, Violation, violations
-from tuning.document.messages import is_secret, sentence
+from tuning.document.messages import sentence, visible
 from tuning.document.task import TaskDocument
 
 _UNIONS: tuple[FieldPath, ...] = (("deployment",), ("search_space", "parameters", "*"))
@@ -32,7 +32,7 @@ _REPAIRS = 10
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong with the data; `value` is what was found at `path`, None if it may be a secret."""
+    """One thing that is wrong with the data; `value` is what was found at `path`, without secrets."""
 
     path: FieldPath
     message: str
@@ -139,4 +139,4 @@ def value_at(data: JsonValue, path: FieldPath) -> Any:
 
 
 def _visible(data: JsonValue, path: FieldPath) -> JsonValue:
-    return None if is_secret(path) else value_at(data, path)
+    return visible(value_at(data, path), path)
