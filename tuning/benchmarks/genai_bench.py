@@ -39,6 +39,12 @@ _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 _QUIET = {"TOKENIZERS_PARALLELISM": "false", "ENABLE_UI": "false", "MPLBACKEND": "Agg", "PYTHONUNBUFFERED": "1"}
 
 
+def default_executable() -> Path:
+    """Where `manage.py install_genai_bench` puts the tool: below XDG_CACHE_HOME, or ~/.cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return cache / "inference-autotuner" / f"genai-bench-{VERSION}" / "bin" / "genai-bench"
+
+
 class GenaiBench:
     """genai-bench as a Benchmark; `executable` is the path of `genai-bench` in the environment made for it."""
 
