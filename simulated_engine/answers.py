@@ -61,32 +61,29 @@ class Renderer:
 
     def opening(self) -> bytes:
         """What comes before the first token: chat answers begin with the role."""
-        return self._event([self._choice({"role": "assistant", "content": ""})]) if self.request.is_chat else b""
+        return self._payload([self._choice({"role": "assistant", "content": ""})]) if self.request.is_chat else b""
 
     def chunk(self, text: str, count: int, finish_reason: str | None = None) -> bytes:
         """A chunk with ``text``, after which ``count`` tokens have been sent."""
         choice = self._choice({"content": text}, text, finish_reason)
         if self.request.continuous_usage:
-            return self._event([choice], usage(len(self.request.prompt), count))
-        return self._event([choice])
+            return self._payload([choice], usage(len(self.request.prompt), count))
+        return self._payload([choice])
 
     def closing(self, count: int) -> bytes:
         """What comes after the last token."""
         if not self.request.include_usage:
-            return frame(DONE)
-        return self._event([], usage(len(self.request.prompt), count)) + frame(DONE)
+            return DONE
+        return self._payload([], usage(len(self.request.prompt), count)) + DONE
 
     def word_chunks(self) -> list[bytes]:
-        """A chunk for each word, made from one rendering."""
+        """A chunk for each word, framed, made from one rendering."""
         before, _, after = self._payload([self._choice({"content": " @@"}, " @@")]).rpartition(b"@@")
         return [frame(before + word.encode() + after) for word in WORDS]
 
     def _choice(self, delta: Json, text: str = "", finish_reason: str | None = None) -> Json:
         content: Json = {"delta": delta} if self.request.is_chat else {"text": text}
         return {"index": 0} | content | {"logprobs": None, "finish_reason": finish_reason}
-
-    def _event(self, choices: list[Json], counts: Json | None = None) -> bytes:
-        return frame(self._payload(choices, counts))
 
     def _payload(self, choices: list[Json], counts: Json | None = None) -> bytes:
         body = self._head | {"choices": choices}
@@ -103,13 +100,14 @@ def frame(payload: bytes) -> bytes:
 
 
 class StreamSink:
-    """Writes each token as a chunk of its own."""
+    """Writes each token as a chunk of its own; ``done`` gets the last one and what follows it, for the handler."""
 
-    def __init__(self, renderer: Renderer, transport: asyncio.Transport, done: asyncio.Future[None]) -> None:
+    def __init__(self, renderer: Renderer, transport: asyncio.Transport, done: asyncio.Future[bytes]) -> None:
         self._renderer = renderer
         self._transport = transport
         self._done = done
         self._count = 0
+        self._sent = 0
         self._opening = renderer.opening()
         self._chunks = renderer.word_chunks()
 
@@ -117,36 +115,32 @@ class StreamSink:
         """Send one token."""
         chunk = self._chunks[self._count & WORD_MASK]
         if not self._count:
-            chunk = self._opening + chunk
+            chunk = frame(self._opening) + chunk if self._opening else chunk
         self._count += 1
+        self._sent = self._count
         self._transport.write(chunk)
 
     def finish(self, reason: str) -> None:
-        """Send the last token, the usage if it was asked for, and the end mark."""
+        """Hand over the last token, the usage if it was asked for, and the end mark."""
         self._count += 1
-        text = words(self._unsent_from(), self._count)
-        ending = self._renderer.chunk(text, self._count, reason) + self._renderer.closing(self._count)
-        self._transport.write(self._opening + ending if self._count == 1 else ending)
+        ending = self._renderer.chunk(words(self._sent, self._count), self._count, reason)
+        ending += self._renderer.closing(self._count)
         if not self._done.done():
-            self._done.set_result(None)
+            self._done.set_result(ending if self._sent else self._opening + ending)
 
     def fail(self, error: Exception) -> None:
         """Break the stream off."""
         self._transport.abort()
-
-    def _unsent_from(self) -> int:
-        return self._count - 1
 
 
 class GroupedStreamSink(StreamSink):
     """Sends the first token at once and then groups of ``interval``, as vLLM's ``--stream-interval``."""
 
     def __init__(
-        self, renderer: Renderer, transport: asyncio.Transport, done: asyncio.Future[None], interval: int
+        self, renderer: Renderer, transport: asyncio.Transport, done: asyncio.Future[bytes], interval: int
     ) -> None:
         super().__init__(renderer, transport, done)
         self._interval = interval
-        self._sent = 0
 
     def token(self) -> None:
         """Count one token, and send the group if it is complete."""
@@ -154,17 +148,14 @@ class GroupedStreamSink(StreamSink):
         if self._sent and self._count - self._sent < self._interval:
             return
         chunk = self._renderer.chunk(words(self._sent, self._count), self._count)
-        self._transport.write(chunk if self._sent else self._opening + chunk)
+        self._transport.write(frame(chunk if self._sent else self._opening + chunk))
         self._sent = self._count
-
-    def _unsent_from(self) -> int:
-        return self._sent
 
 
 class CollectSink:
     """Waits for the end; the answer goes out in one piece."""
 
-    def __init__(self, done: asyncio.Future[None]) -> None:
+    def __init__(self, done: asyncio.Future[bytes]) -> None:
         self._done = done
 
     def token(self) -> None:
@@ -173,7 +164,7 @@ class CollectSink:
     def finish(self, reason: str) -> None:
         """The answer is complete."""
         if not self._done.done():
-            self._done.set_result(None)
+            self._done.set_result(b"")
 
     def fail(self, error: Exception) -> None:
         """The answer will not come."""

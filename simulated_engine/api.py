@@ -153,8 +153,7 @@ class Api:
             sink = StreamSink(renderer, transport, done)
         else:
             sink = GroupedStreamSink(renderer, transport, done, interval)
-        await self._run(http, request, sink, done)
-        await response.write_eof()
+        await response.write_eof(await self._run(http, request, sink, done))
         return response
 
     async def _collect(self, http: web.BaseRequest, request: GenerationRequest) -> None:
@@ -166,9 +165,12 @@ class Api:
         http: web.BaseRequest,
         request: GenerationRequest,
         sink: StreamSink | CollectSink,
-        done: "asyncio.Future[None]",
-    ) -> None:
-        """Let the engine produce the answer. Cancelled when the client goes away; the engine then drops the request."""
+        done: "asyncio.Future[bytes]",
+    ) -> bytes:
+        """Let the engine produce the answer, and return what is still to be sent of it.
+
+        Cancelled when the client goes away; the engine then drops the request.
+        """
         cut_after = self._service.cut_after(request.output_tokens)
         target: TokenSink = sink if cut_after is None else CutSink(sink, _transport(http))
         sequence = Sequence(
@@ -182,7 +184,7 @@ class Api:
         )
         engine = self._service.submit(sequence)
         try:
-            await done
+            return await done
         finally:
             engine.abort(sequence)
 
@@ -215,7 +217,7 @@ def _json(body: object, status: int = 200) -> web.Response:
     return web.json_response(body, status=status, headers=HEADERS)
 
 
-def _future() -> "asyncio.Future[None]":
+def _future() -> "asyncio.Future[bytes]":
     return asyncio.get_running_loop().create_future()
 
 

@@ -15,7 +15,7 @@ from simulated_engine.settings import GIB, Settings
 RESERVED_BYTES = 0.25 * GIB
 CONTEXT_BYTES = 0.35 * GIB
 #: What real steps need, relative to the one that was measured at start.
-FRAGMENTATION = 1.3
+FRAGMENTATION = 1.5
 #: Copies of the logits (32-bit) that sampling holds.
 LOGIT_COPIES = 2
 
@@ -108,7 +108,7 @@ def _activation_bytes_per_token(settings: Settings, shape: ModelShape) -> float:
 def _graph_bytes(settings: Settings, shape: ModelShape) -> float:
     """CUDA graphs: a fixed part, and one that grows with the largest captured batch (at most 512 sequences)."""
     captured = min(2 * settings.max_num_seqs, 512)
-    return (0.05 * GIB + captured * 6 * shape.hidden * settings.activation_bytes) * min(1.0, shape.layers / 8)
+    return (0.3 * GIB + captured * 6 * shape.hidden * settings.activation_bytes) * min(1.0, shape.layers / 8)
 
 
 def _with_kv_cache(settings: Settings, plan: MemoryPlan, max_len: int) -> MemoryPlan:

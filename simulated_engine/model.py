@@ -71,8 +71,10 @@ def _shape_of(name: str) -> ModelShape:
 def _read_config(path: Path) -> ModelShape:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        return _shape_from_config(config)
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        if not isinstance(config, dict):
+            raise TypeError("config.json must hold an object")
+        return _shape_from_config(config.get("text_config", config))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             "ModelConfig", f"Invalid repository ID or local directory specified: '{path.parent}': {error!r}"
         ) from None

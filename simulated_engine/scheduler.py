@@ -25,7 +25,7 @@ class Scheduler:
         self.pool = pool
         self.running: list[Sequence] = []
         self._waiting: list[tuple[int, int, Sequence]] = []
-        self._metrics = metrics
+        self.metrics = metrics
         self._max_seqs = settings.max_num_seqs
         self._max_tokens = settings.max_num_batched_tokens
         self._chunked = settings.enable_chunked_prefill
@@ -81,16 +81,16 @@ class Scheduler:
             if sequence.computed < sequence.prompt_tokens + sequence.generated:
                 continue
             sequence.generated += 1
-            self._metrics.generated_tokens += 1
+            self.metrics.generated_tokens += 1
             if sequence.generated == 1:
-                self._metrics.record_first_token(sequence, now)
+                self.metrics.record_first_token(sequence, now)
                 self._publish_prompt(sequence)
             if sequence.generated < sequence.max_tokens:
                 sequence.sink.token()
             else:
                 sequence.finished = some_finished = True
                 self._release(sequence)
-                self._metrics.record_end(sequence, now)
+                self.metrics.record_end(sequence, now)
                 sequence.sink.finish(sequence.finish_reason)
         if some_finished:
             self.running = [sequence for sequence in self.running if not sequence.finished]
@@ -133,8 +133,8 @@ class Scheduler:
 
     def _count_admission(self, sequence: Sequence, cached: int) -> None:
         if sequence.prompt_hashes:
-            self._metrics.prefix_queries += sequence.prompt_tokens
-            self._metrics.prefix_hits += cached
+            self.metrics.prefix_queries += sequence.prompt_tokens
+            self.metrics.prefix_hits += cached
 
     def _grow(self, sequence: Sequence, count: int) -> bool:
         """Hold enough blocks for ``count`` more tokens; False if there are too few."""
@@ -152,7 +152,7 @@ class Scheduler:
         victim = self.running.pop()
         self._release(victim)
         self._enqueue(victim)
-        self._metrics.preemptions += 1
+        self.metrics.preemptions += 1
         return victim
 
     def _publish_prompt(self, sequence: Sequence) -> None:
