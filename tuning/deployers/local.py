@@ -16,7 +16,7 @@ from tuning.deployers.base import Deployment, DeployRequest
 from tuning.deployers.environment import engine_environment
 from tuning.deployers.output import Output
 from tuning.deployers.ports import CAN_SHARE, HeldPort
-from tuning.deployers.processes import Identity, end, end_marked
+from tuning.deployers.processes import Identity, Marks, end, marks_of
 from tuning.deployers.readiness import Probe
 from tuning.document.task import Engine as EngineSection
 from tuning.engines.base import Command, Explanation, Launch
@@ -31,8 +31,10 @@ PORT_ATTEMPTS = 4
 FIRST_POLL_S, LAST_POLL_S = 0.05, 1.0
 LOOK_S = 0.2
 """How often a wait looks whether it should go on."""
-LAST_LINES_S = 2.0
-"""How long the last lines of an engine that has ended are waited for."""
+LAST_LINES_S = 1.0
+"""How long the last lines of an engine that has ended are waited for; its workers may hold the pipe open."""
+CLOSE_S = 5.0
+"""How long a slow log is waited for when everything else is gone."""
 MIN_SECRET = 6
 """Shorter values of secret variables are not masked in logs: they would blot out ordinary text."""
 
@@ -50,8 +52,40 @@ class _Process:
     def close(self) -> None:
         """Give everything back; the engine's processes are gone."""
         self.child.wait()
-        self.output.close(LAST_LINES_S)
+        self.output.close(CLOSE_S)
         self.port.close()
+
+
+class _Started:
+    """The engines that this process has started, by their marks, whichever deployer object did it.
+
+    Only the parent can wait for a child, and only it holds the pipe and the port.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_marks: dict[Marks, _Process] = {}
+
+    def add(self, process: _Process) -> None:
+        with self._lock:
+            self._by_marks[process.identity.marks] = process
+
+    def reap(self, marks: Marks) -> None:
+        """Wait for the child if it has ended."""
+        with self._lock:
+            process = self._by_marks.get(marks)
+        if process:
+            process.child.poll()
+
+    def close(self, marks: Marks) -> None:
+        """Give back what belongs to an engine that is gone; nothing when it is not ours."""
+        with self._lock:
+            process = self._by_marks.pop(marks, None)
+        if process:
+            process.close()
+
+
+_started = _Started()
 
 
 class LocalDeployment:
@@ -111,16 +145,14 @@ class LocalDeployer:
 
     def __init__(self, *, environ: Mapping[str, str] | None = None) -> None:
         self._environ = environ
-        self._lock = threading.Lock()
-        self._running: dict[tuple[tuple[str, str], ...], _Process] = {}
 
     def deploy(self, request: DeployRequest, *, log: LogSink, stop: StopCheck) -> LocalDeployment:
         """See `Deployer.deploy`; what the same attempt started before is ended first."""
         stop()
         launch = _launch(request)
-        marks = request.owner.environment()
-        end_marked(marks)
-        self._forget(tuple(sorted(marks.items())))
+        marks = marks_of(request.owner.environment())
+        end(Identity.unknown(marks), grace_s=0, reap=lambda: _started.reap(marks))
+        _started.close(marks)
         return LocalDeployment(request, launch, log, self._start(request, launch, log, share_port=CAN_SHARE))
 
     def wait_ready(self, deployment: Deployment, *, limit_s: float, stop: StopCheck) -> None:
@@ -153,16 +185,8 @@ class LocalDeployer:
     def remove(self, handle: Mapping[str, Any], *, grace_s: float) -> None:
         """See `Deployer.remove`; works in any process of this machine, not only in the one that deployed."""
         identity = Identity.from_handle(handle)
-        with self._lock:
-            running = self._running.get(identity.marks)
-        end(identity, grace_s=grace_s, reap=running.child.poll if running else _nothing)
-        self._forget(identity.marks)
-
-    def _forget(self, marks: tuple[tuple[str, str], ...]) -> None:
-        with self._lock:
-            running = self._running.pop(marks, None)
-        if running:
-            running.close()
+        end(identity, grace_s=grace_s, reap=lambda: _started.reap(identity.marks))
+        _started.close(identity.marks)
 
     def _start_again(self, deployment: LocalDeployment) -> None:
         """Another process on another port, which is not shared this time: the engine may be unable to share it."""
@@ -183,12 +207,11 @@ class LocalDeployer:
         except BaseException:
             port.close()
             raise
-        identity = Identity.of(child.pid, request.owner.environment())
+        identity = Identity.of(child.pid, marks_of(request.owner.environment()))
         secrets = (text for name, text in environment.items() if is_secret(name) and len(text) >= MIN_SECRET)
         assert child.stdout is not None  # noqa: S101  -- a pipe was asked for
         process = _Process(child, identity, Output(child.stdout, log, secrets=secrets), port, command)
-        with self._lock:
-            self._running[identity.marks] = process
+        _started.add(process)
         return process
 
     def _environment(self, request: DeployRequest, command: Command) -> dict[str, str]:
@@ -199,10 +222,6 @@ class LocalDeployer:
             gpus=request.gpus,
             program=command.arguments[0],
         )
-
-
-def _nothing() -> None:
-    """There is no child of ours to wait for."""
 
 
 def _held_port() -> HeldPort:

@@ -24,24 +24,37 @@ FORCE_S = 30.0
 """How long force may take: a process may hang in a driver for a while."""
 
 
+Marks = tuple[tuple[str, str], ...]
+"""Environment variables that say whose a process is, sorted by name."""
+
+
+def marks_of(variables: Mapping[str, str]) -> Marks:
+    """Marks from a mapping."""
+    return tuple(sorted(variables.items()))
+
+
 @dataclass(frozen=True)
 class Identity:
     """The first process of an engine: leader of a group and a session that bear its number."""
 
     pid: int
     create_time: float
-    marks: tuple[tuple[str, str], ...]
+    marks: Marks
 
     @classmethod
-    def of(cls, pid: int, marks: Mapping[str, str]) -> Self:
+    def of(cls, pid: int, marks: Marks) -> Self:
         """The identity of a child of ours that was not waited for yet."""
-        return cls(pid, psutil.Process(pid).create_time(), tuple(sorted(marks.items())))
+        return cls(pid, psutil.Process(pid).create_time(), marks)
+
+    @classmethod
+    def unknown(cls, marks: Marks) -> Self:
+        """Of an engine of which only the marks are known."""
+        return cls(0, 0.0, marks)
 
     @classmethod
     def from_handle(cls, handle: Mapping[str, Any]) -> Self:
         """Read what `handle` wrote."""
-        marks = {str(name): str(value) for name, value in handle["marks"].items()}
-        return cls(int(handle["pid"]), float(handle["create_time"]), tuple(sorted(marks.items())))
+        return cls(int(handle["pid"]), float(handle["create_time"]), marks_of(handle["marks"]))
 
     def handle(self) -> dict[str, Any]:
         """JSON values for `from_handle`."""
@@ -122,11 +135,6 @@ def end(identity: Identity, *, grace_s: float, reap: Callable[[], object]) -> No
         numbers = ", ".join(str(process.pid) for process in remaining)
         raise DeployError(Reason.INTERNAL_ERROR, f"processes that not even force has ended: {numbers}")
     reap()
-
-
-def end_marked(marks: Mapping[str, str]) -> None:
-    """End by force whatever carries these marks."""
-    end(Identity(0, 0.0, tuple(sorted(marks.items()))), grace_s=0, reap=lambda: None)
 
 
 def _wait_gone(identity: Identity, limit_s: float, reap: Callable[[], object]) -> list[psutil.Process]:

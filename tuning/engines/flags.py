@@ -158,7 +158,7 @@ def _words(flag: Flag, value: JsonValue) -> list[str]:
     if isinstance(value, list) and flag.several is Several.FLAGS:
         return [word for item in value for word in _pair(flag.name, _text(item))]
     if isinstance(value, list) and flag.several is Several.VALUES and value:
-        return [f"--{flag.name}", *(_text(item) for item in value)]
+        return [f"--{flag.name}", *filter(None, map(_text, value))]
     return _pair(flag.name, _text(value))
 
 
@@ -244,16 +244,16 @@ def _value_sentences(flag: Flag, value: JsonValue, lenient: bool) -> Iterator[st
         if not value:
             yield "is an empty list; null leaves the flag out"
         for item in value:
-            yield from _value_sentences(_single(flag), item, lenient)
+            yield from _item_sentences(flag, item, lenient)
         return
+    yield from _item_sentences(flag, value, lenient)
+
+
+def _item_sentences(flag: Flag, value: JsonValue, lenient: bool) -> Iterator[str]:
     if sentence := _text_problem(flag, value) or _kind_problem(flag, value) or _range_problem(flag, value):
         yield sentence
     elif flag.choices and not lenient and _text(value) not in flag.choices:
         yield f"must be one of {', '.join(flag.choices)}"
-
-
-def _single(flag: Flag) -> Flag:
-    return Flag(flag.name, flag.kind, flag.choices, minimum=flag.minimum, maximum=flag.maximum, above=flag.above)
 
 
 def _text_problem(flag: Flag, value: JsonValue) -> str | None:
