@@ -15,6 +15,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from pydantic import JsonValue
@@ -35,6 +36,9 @@ _ORDER: dict[type[ast.AST], Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+_NOT_OURS = (ast.Call, ast.Tuple, ast.Starred)
+"""What brackets can make of the tokens beside groups."""
+
 _WORDS = {"true": "True", "false": "False", "and": "and", "or": "or", "not": "not"}
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -117,10 +121,8 @@ def _parse(text: str, source: str) -> ast.expr:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ValueError(f"{text!r} is not a comparison between parameters") from error
-    if not _is_condition(tree):
+    if not _is_condition(tree) or any(isinstance(node, _NOT_OURS) for node in ast.walk(tree)):
         raise ValueError(f"{text!r} is not a comparison between parameters")
-    if any(isinstance(node, ast.Call) for node in ast.walk(tree)):
-        raise ValueError(f"{text!r} calls something; a constraint compares parameters")
     if _is_deeper(tree, MAX_DEPTH):
         raise ValueError(f"{text!r} is nested more than {MAX_DEPTH} levels deep")
     return tree
@@ -150,9 +152,7 @@ def _truth(node: ast.expr, values: Mapping[str, JsonValue]) -> bool:
             return not _truth(operand, values)
         case ast.Compare(left=left, ops=ops, comparators=comparators):
             operands = [_value(part, values) for part in (left, *comparators)]
-            return all(
-                _compare(op, *pair) for op, pair in zip(ops, zip(operands, operands[1:], strict=False), strict=True)
-            )
+            return all(_compare(op, *pair) for op, pair in zip(ops, pairwise(operands), strict=True))
     value = _value(node, values)
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is neither true nor false")

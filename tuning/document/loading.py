@@ -1,10 +1,12 @@
 """The one way from text to a task document: files, forms, the command line and the API all come through here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
+from tuning.document.advice import warnings
+from tuning.document.base import FieldPath
 from tuning.document.legacy import is_legacy, translate
 from tuning.document.messages import shown
 from tuning.document.report import Level, Note, dotted
@@ -36,7 +38,7 @@ def load(text: str | bytes, *, source: str = "document") -> Loaded:
     document, faults = validate(parsed.data)
     if document is None or parsed.problems:
         raise DocumentError(_merged(parsed, faults))
-    return Loaded(document, tuple(_warnings(document, parsed)))
+    return Loaded(document, _notes(parsed, [(Level.WARNING, *each) for each in warnings(document)]))
 
 
 def _load_legacy(parsed: Parsed, data: dict[str, JsonValue]) -> Loaded:
@@ -48,17 +50,13 @@ def _load_legacy(parsed: Parsed, data: dict[str, JsonValue]) -> Loaded:
     faults = [*translation.faults, *(fault for fault in moved if fault.path not in told and fault.path)]
     if document is None or faults or parsed.problems:
         raise DocumentError(_merged(parsed, faults))
-    notes = [Note(dotted(path), level, message, parsed.line(path)) for level, path, message in translation.notes]
-    return Loaded(document, tuple(sorted(notes, key=lambda note: note.line or 0)))
+    return Loaded(document, _notes(parsed, translation.notes))
 
 
-def _warnings(document: TaskDocument, parsed: Parsed) -> Iterator[Note]:
-    """What is allowed and will hardly be wanted."""
-    planned, limit = document.workload.planned_s, document.limits.experiment_s
-    if planned > limit:
-        path = ("limits", "experiment_s")
-        message = f"the load of one configuration takes up to {planned:g} s, more than this limit of {limit:g} s"
-        yield Note(dotted(path), Level.WARNING, message, parsed.line(path))
+def _notes(parsed: Parsed, found: Iterable[tuple[Level, FieldPath, str]]) -> tuple[Note, ...]:
+    """Notes in the order of the text."""
+    notes = [Note(dotted(path), level, message, parsed.line(path)) for level, path, message in found]
+    return tuple(sorted(notes, key=lambda note: note.line or 0))
 
 
 def _no_mapping(parsed: Parsed, source: str) -> str:

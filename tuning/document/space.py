@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from tuning.document.base import FieldPath, Section, Violation
+from tuning.document.base import Section, Violation
 from tuning.document.constraints import Constraint, parse_constraint
 
 PARAMETER_NAME = r"^(env:[A-Za-z_][A-Za-z0-9_]*|[A-Za-z][A-Za-z0-9._-]*)$"
@@ -26,14 +26,6 @@ class Choices(Section):
         min_length=1, max_length=10_000, description="The values to try, of any type; null leaves the flag out."
     )
     when: When | None = Field(default=None, description=_WHEN)
-
-    def rules(self) -> Iterator[Violation]:
-        """No value is given twice; 1, 1.0, "1" and true are different values."""
-        seen: set[str] = set()
-        for index, value in enumerate(self.values):
-            if same_text(value) in seen:
-                yield Violation(("values", index), f"{same_text(value)} is given twice")
-            seen.add(same_text(value))
 
 
 def same_text(value: JsonValue) -> str:
@@ -153,32 +145,16 @@ class SearchSpace(Section):
     )
 
     def rules(self) -> Iterator[Violation]:
-        """Nothing is both varied and fixed, `when` names other parameters and values they have, constraints read."""
+        """Nothing is both varied and fixed, `when` names other parameters and runs in no circle, constraints read."""
         for name in self.parameters.keys() & self.fixed.keys():
             yield Violation(("fixed", name), "either varied or fixed, not both")
         for name, parameter in self.parameters.items():
-            for parent, value in (parameter.when or {}).items():
-                if complaint := self._when_fault(name, parent, value):
-                    at: FieldPath = ("parameters", name, "when", parent)
-                    yield Violation(at, complaint, (("parameters", parent),))
+            for parent in parameter.when or {}:
+                if parent == name or parent not in self.parameters | self.fixed:
+                    message = f"`when` names {parent!r}, which is not another parameter"
+                    yield Violation(("parameters", name, "when", parent), message)
         yield from self._when_circles()
         yield from self._constraint_rules()
-
-    def _when_fault(self, name: str, parent: str, value: JsonValue) -> str | None:
-        if parent == name or parent not in self.parameters | self.fixed:
-            return f"`when` names {parent!r}, which is not another parameter"
-        possible = self._values_of(parent)
-        wanted = value if isinstance(value, list) else [value]
-        if possible is None or value in possible or any(each in possible for each in wanted):
-            return None
-        return f"{parent} never has the value {same_text(value)}"
-
-    def _values_of(self, name: str) -> tuple[JsonValue, ...] | None:
-        """All values of a parameter; None if it is a range."""
-        if name in self.fixed:
-            return (self.fixed[name],)
-        parameter = self.parameters[name]
-        return parameter.values if isinstance(parameter, Choices) else None
 
     def _when_circles(self) -> Iterator[Violation]:
         for name in self.parameters:
@@ -186,7 +162,7 @@ class SearchSpace(Section):
             while wider := {each for parent in above for each in self._parents(parent)} - above:
                 above |= wider
             if name in above:
-                yield Violation(("parameters", name, "when"), "`when` leads back to the parameter itself")
+                yield Violation(("parameters", name, "when"), "`when` runs in a circle back to this parameter")
 
     def _parents(self, name: str) -> Iterator[str]:
         parameter = self.parameters.get(name)

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from tuning.document.base import EnvironmentName, FilePath, Section, Violation
 from tuning.document.goals import SLO, Budget, Limits, Objective, ObjectiveName, Strategy, StrategyName
@@ -102,6 +102,9 @@ class Model(Section):
         return self.tokenizer or self.id
 
 
+_MODE_IS_WRITTEN = ConfigDict(json_schema_extra={"required": ["mode"]})
+"""The mode tells which deployment it is, so that a document has to name it in spite of the default in Python."""
+
 Gpu = Annotated[int, Field(ge=0, le=1023)]
 
 
@@ -114,6 +117,8 @@ def _gpu_rules(gpus: tuple[int, ...] | None) -> Iterator[Violation]:
 class LocalDeployment(Section):
     """A subprocess on this machine."""
 
+    model_config = _MODE_IS_WRITTEN
+
     mode: Literal["local"] = Field(default="local", description="A subprocess on this machine.")
     gpus: tuple[Gpu, ...] | None = Field(default=None, description=_GPUS, examples=[[0, 1]])
 
@@ -124,6 +129,8 @@ class LocalDeployment(Section):
 
 class DockerDeployment(Section):
     """A container on a Docker Engine."""
+
+    model_config = _MODE_IS_WRITTEN
 
     mode: Literal["docker"] = Field(default="docker", description="A container on a Docker Engine.")
     gpus: tuple[Gpu, ...] | None = Field(default=None, description=_GPUS, examples=[[0, 1]])
@@ -140,6 +147,8 @@ class DockerDeployment(Section):
 
 class OmeDeployment(Section):
     """An InferenceService of OME on Kubernetes."""
+
+    model_config = _MODE_IS_WRITTEN
 
     mode: Literal["ome"] = Field(default="ome", description="An InferenceService of OME on Kubernetes.")
     namespace: str = Field(
