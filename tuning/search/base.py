@@ -1,5 +1,6 @@
 """How a strategy is asked for configurations and told what became of them."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -14,12 +15,19 @@ class Outcome:
 
     `value` is the objective in its natural unit, None when the experiment failed. `violations` has one number per SLO
     item, always in the same order: relative excess over the limit, at or below 0 when met ((v - t) / t). A failed
-    experiment has no value and is never the best; it still teaches where not to look.
+    experiment has no value and is never the best; it still teaches where not to look. Raises ValueError for a value
+    that is not finite: a failure has none at all, so that no number can make it look good.
     """
 
     parameters: Parameters
     value: float | None
     violations: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"{self.value} is not a measured value; a failed experiment has None")
+        if any(math.isnan(violation) for violation in self.violations):
+            raise ValueError("a violation is a number: infinite at the worst, never NaN")
 
     @property
     def failed(self) -> bool:

@@ -6,7 +6,8 @@ A domain is addressed in two ways: `value(index)` for those that can be counted,
 
 import json
 import math
-from decimal import Decimal
+from collections.abc import Hashable
+from fractions import Fraction
 from typing import Protocol, TypeGuard
 
 from pydantic import JsonValue
@@ -15,6 +16,8 @@ from tuning.document.space import Choices, FloatRange, IntRange, Parameter
 
 SIGNIFICANT_DIGITS = 6
 """How finely a continuous range is drawn: a millionth of its width, so that flags stay readable."""
+
+MAX_STEPS = 2**53
 
 
 class Domain(Protocol):
@@ -39,15 +42,12 @@ class Domain(Protocol):
 
 
 class Listed:
-    """The values that a list names, each once, with the types they were written with."""
+    """The values that a list names, with the types they were written with."""
 
     def __init__(self, values: tuple[JsonValue, ...]) -> None:
-        self.values = tuple({json.dumps(value, sort_keys=True): value for value in values}.values())
-
-    @property
-    def count(self) -> int:
-        """How many different values the list has."""
-        return len(self.values)
+        self.values = values
+        self.count = len(values)
+        self._places = {_key(value): index for index, value in enumerate(values)}
 
     def value(self, index: int) -> JsonValue:
         """The value number `index`."""
@@ -55,21 +55,26 @@ class Listed:
 
     def at(self, quantile: float) -> JsonValue:
         """The value at this share of the list."""
-        return self.values[int(quantile * len(self.values))]
+        return self.values[int(quantile * self.count)]
 
     def index(self, value: JsonValue) -> int | None:
         """Where `value` stands; a boolean is never taken for a number."""
-        return next((index for index, known in enumerate(self.values) if same_value(known, value)), None)
+        return self._places.get(_key(value))
 
 
 class Stepped:
-    """Numbers from `low` to at most `high`, `step` apart, computed in decimal so that 0.7 is written as 0.7."""
+    """Numbers from `low` to at most `high`, `step` apart, computed exactly so that 0.7 is written as 0.7.
+
+    Raises ValueError for more steps than a float can tell apart.
+    """
 
     def __init__(self, low: float, high: float, step: float, *, log: bool, whole: bool) -> None:
-        self._low, self._step = Decimal(repr(low)), Decimal(repr(step))
+        self._low, self._step = Fraction(repr(low)), Fraction(repr(step))
         self._whole = whole
         self.log = log
-        self.count = int((Decimal(repr(high)) - self._low) // self._step) + 1
+        self.count = int((Fraction(repr(high)) - self._low) // self._step) + 1
+        if self.count > MAX_STEPS:
+            raise ValueError(f"from {low} to {high} in steps of {step} are too many numbers")
         self.low, self.high = float(low), float(self.value(self.count - 1))
 
     def value(self, index: int) -> int | float:
@@ -78,7 +83,7 @@ class Stepped:
         return int(number) if self._whole else float(number)
 
     def at(self, quantile: float) -> int | float:
-        """The number at this share of the way; each number's share is its step's width, or that of its logarithm."""
+        """The number at this share of the way; each has the share of its step, or of its step's logarithm."""
         if not self.log:
             return self.value(min(int(quantile * self.count), self.count - 1))
         step = float(self._step)
@@ -89,13 +94,13 @@ class Stepped:
         """Where `value` stands, if it is a whole number of steps above the lowest."""
         if not is_number(value) or (self._whole and not isinstance(value, int)):
             return None
-        index = round((Decimal(repr(value)) - self._low) / self._step)
+        index = round((Fraction(repr(value)) - self._low) / self._step)
         close = 0 <= index < self.count and math.isclose(self.value(index), value, rel_tol=1e-9, abs_tol=1e-12)
         return index if close else None
 
     def nearest(self, number: float) -> int | float:
         """The number of this domain next to any other."""
-        index = round((Decimal(repr(number)) - self._low) / self._step)
+        index = round((Fraction(repr(number)) - self._low) / self._step)
         return self.value(max(0, min(index, self.count - 1)))
 
 
@@ -149,9 +154,11 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 def same_value(one: JsonValue, other: JsonValue) -> bool:
     """Whether two JSON values are equal: 1 and 1.0 are, 1 and true are not."""
-    if is_number(one) and is_number(other):
-        return one == other
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return _key(one) == _key(other)
+
+
+def _key(value: JsonValue) -> Hashable:
+    return value if is_number(value) else json.dumps(value, sort_keys=True)
 
 
 def _by_magnitude(low: float, high: float, quantile: float) -> float:

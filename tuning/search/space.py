@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Hashable, Mapping
-from graphlib import CycleError, TopologicalSorter
 from math import prod
 
 from pydantic import JsonValue
@@ -24,7 +23,7 @@ class Space:
 
     A configuration holds the fixed values and the parameters that are active in it. `identity` says which
     configurations start the same server, `allowed` which can run at all; neither may have side effects.
-    Raises ValueError for conditions that run in a circle.
+    Raises ValueError for a range with more numbers than can be told apart.
     """
 
     def __init__(
@@ -73,16 +72,18 @@ class Space:
     def locate(self, parameters: Parameters) -> Parameters | None:
         """The configuration of this space that `parameters` is, or None; null is as good as absent."""
         given = _given(parameters)
-        foreign = object()
 
         def choose(name: str, domain: Domain) -> JsonValue:
-            index = domain.index(given.get(name))
-            return foreign if index is None else given.get(name)  # type: ignore[return-value]
+            if domain.index(given.get(name)) is None:
+                raise LookupError(name)
+            return given.get(name)
 
-        configuration = self.build(choose)
-        if foreign in configuration.values() or canonical_json(configuration) != canonical_json(given):
+        try:
+            configuration = self.build(choose)
+        except LookupError:
             return None
-        return configuration if self.accepts(configuration) else None
+        same = canonical_json(configuration) == canonical_json(given)
+        return configuration if same and self.accepts(configuration) else None
 
     def contains(self, parameters: Parameters) -> bool:
         """Whether `parameters` is a configuration of this space."""
@@ -95,14 +96,10 @@ def _given(parameters: Mapping[str, JsonValue]) -> Parameters:
 
 def _parents_first(conditions: Mapping[str, Mapping[str, JsonValue]]) -> list[str]:
     """The parameters in the order of the document, but each after those that its conditions name."""
-    varied = {name: [parent for parent in when if parent in conditions] for name, when in conditions.items()}
-    try:
-        TopologicalSorter(varied).prepare()
-    except CycleError as error:
-        raise ValueError(f"`when` runs in a circle: {' -> '.join(error.args[1])}") from error
+    varied = {name: when.keys() & conditions.keys() for name, when in conditions.items()}
     ordered: dict[str, None] = {}
     while len(ordered) < len(varied):
-        ordered[next(name for name in varied if name not in ordered and ordered.keys() >= set(varied[name]))] = None
+        ordered[next(name for name in varied if name not in ordered and ordered.keys() >= varied[name])] = None
     return list(ordered)
 
 

@@ -5,6 +5,7 @@ Watanabe, Tree-Structured Parzen Estimator (arXiv 2304.11127).
 """
 
 import math
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -87,7 +88,8 @@ def _verdict(outcome: Outcome | None) -> tuple[TrialState, float | None, float]:
         return TrialState.RUNNING, None, 0.0
     if outcome.value is None:
         return TrialState.PRUNED, None, math.inf
-    return TrialState.COMPLETE, outcome.value, sum(violation for violation in outcome.violations if violation > 0)
+    excess = sum(violation for violation in outcome.violations if violation > 0)
+    return TrialState.COMPLETE, outcome.value, min(excess, sys.float_info.max)
 
 
 def _sampler(seed: int) -> TPESampler:

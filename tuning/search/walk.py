@@ -35,25 +35,30 @@ class Walk:
     def __iter__(self) -> Iterator[Parameters]:
         configuration = dict(self._space.fixed)
         if self._due_hold(-1, configuration):
-            yield from self._below(0, configuration)
+            yield from self._leaves(configuration)
         self.complete = self._patience > 0
 
-    def _below(self, depth: int, configuration: Parameters) -> Iterator[Parameters]:
-        if depth == len(self._names):
-            yield from self._arrive(configuration)
-        elif not self._space.is_active(self._names[depth], configuration):
-            yield from self._below(depth + 1, configuration)
-        else:
-            yield from self._branch(depth, configuration)
+    def _leaves(self, configuration: Parameters) -> Iterator[Parameters]:
+        """Depth first, with a stack of our own: there may be more parameters than Python nests calls."""
+        levels = [self._values(0, configuration)]
+        while levels and self._patience > 0:
+            depth = len(levels) - 1
+            if not next(levels[-1], False):
+                levels.pop()
+            elif depth == len(self._names):
+                yield from self._arrive(configuration)
+            elif self._due_hold(depth, configuration):
+                levels.append(self._values(depth + 1, configuration))
 
-    def _branch(self, depth: int, configuration: Parameters) -> Iterator[Parameters]:
-        name = self._names[depth]
+    def _values(self, depth: int, configuration: Parameters) -> Iterator[bool]:
+        """Sets one value after the other; a level without a parameter, or with one that is absent, has one turn."""
+        name = self._names[depth] if depth < len(self._names) else None
+        if name is None or not self._space.is_active(name, configuration):
+            yield True
+            return
         for index in self._order(self._counts[depth]):
             configuration[name] = self._space.domains[name].value(index)
-            if self._due_hold(depth, configuration):
-                yield from self._below(depth + 1, configuration)
-            if self._patience <= 0:
-                break
+            yield True
         del configuration[name]
 
     def _arrive(self, configuration: Parameters) -> Iterator[Parameters]:
