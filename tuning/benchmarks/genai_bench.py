@@ -133,9 +133,12 @@ def _body_fields(request: LoadRequest, kind: ScenarioKind) -> dict[str, object]:
 
 
 def _dataset_file(request: LoadRequest, folder: Path) -> Path | None:
-    """The dataset as CSV, the one kind that the tool reads like we do (no JSON Lines, no line breaks in text files)."""
+    """The dataset of scenario `dataset` as CSV, the one kind that the tool reads as we do.
+
+    It is not given to the other scenarios: the tool would then cut its text to their lengths.
+    """
     dataset = request.workload.dataset
-    if dataset is None:
+    if dataset is None or parse_scenario(request.load_point.scenario).kind is not ScenarioKind.DATASET:
         return None
     try:
         prompts = read_prompts(dataset.path.expanduser(), dataset.prompt_field)

@@ -1,7 +1,7 @@
 """The client process: `python -m tuning.benchmarks.builtin PLAN`.
 
 It reads the plan, makes every prompt, loads the engine, and only then writes the rows and a summary. SIGTERM, and the
-end of its standard input (the worker is gone), end the load at once. Exit code 0: the summary tells how it went; 1: one
+end of its standard input (the worker is gone), end the load at once. Exit code 0: the summary tells how it went; 3: one
 line on standard output says what is wrong.
 """
 
@@ -24,37 +24,34 @@ from tuning.benchmarks.builtin.calibration import calibrate
 from tuning.benchmarks.builtin.client import open_session
 from tuning.benchmarks.builtin.dataset import DatasetProblem
 from tuning.benchmarks.builtin.load import Load
-from tuning.benchmarks.builtin.plan import Plan
+from tuning.benchmarks.builtin.plan import REFUSED, Plan
 from tuning.benchmarks.builtin.prompts import prompts_of
 from tuning.benchmarks.builtin.rows import write_rows
+from tuning.benchmarks.files import writing
+from tuning.errors import BenchmarkError
 
 
 def main(arguments: list[str]) -> int:
     """Run the plan named by the only argument."""
     try:
-        plan = Plan.read(Path(arguments[0]))
-        asyncio.run(_run(plan))
-    except DatasetProblem as problem:
-        return _refuse(str(problem))
-    except OSError as error:
-        return _refuse(f"{error.filename or arguments[0]}: {error.strerror}; make room or choose another folder")
+        asyncio.run(_run(Plan.read(Path(arguments[0]))))
+    except (DatasetProblem, BenchmarkError) as problem:
+        print(problem, flush=True)  # noqa: T201
+        return REFUSED
     return 0
-
-
-def _refuse(sentence: str) -> int:
-    print(sentence, flush=True)  # noqa: T201
-    return 1
 
 
 async def _run(plan: Plan) -> None:
     give_up_at = time.monotonic() + plan.deadline_s
     async with open_session(plan) as session:
-        if plan.calibration is None and not plan.keeps_lengths:
+        if plan.calibration is None and plan.dataset is None:
             plan = replace(plan, calibration=await calibrate(plan, session))
         load = Load(plan, prompts_of(plan), session)
         await _run_alone(load, give_up_at - time.monotonic())
-    write_rows(Path(plan.rows_file), load.rows)
-    Path(plan.summary_file).write_text(json.dumps(_summary(load)), encoding="utf-8")
+    rows = Path(plan.rows_file)
+    with writing(rows.parent):
+        write_rows(rows, load.rows)
+        Path(plan.summary_file).write_text(json.dumps(_summary(load)), encoding="utf-8")
 
 
 async def _run_alone(load: Load, deadline_s: float) -> None:

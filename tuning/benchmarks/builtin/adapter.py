@@ -12,7 +12,7 @@ import numpy as np
 
 from tuning.benchmarks.base import LoadRequest
 from tuning.benchmarks.builtin.drawing import draw_plan
-from tuning.benchmarks.builtin.plan import Calibration, Phase, Plan
+from tuning.benchmarks.builtin.plan import REFUSED, Calibration, Phase, Plan
 from tuning.benchmarks.builtin.rows import Row, read_rows
 from tuning.benchmarks.files import writing
 from tuning.benchmarks.process import Child
@@ -72,7 +72,7 @@ class Builtin:
         outcome = _run_client(plan, request, log, stop)
         if found := outcome.summary.get("calibration"):
             self._calibrations[model] = Calibration(**found)
-        elif not plan.keeps_lengths:
+        elif plan.dataset is None:
             log("warning", "the engine did not tell its token counts; prompts are sized at one token a word")
         return outcome
 
@@ -90,8 +90,10 @@ def _run_client(plan: Plan, request: LoadRequest, log: LogSink, stop: StopCheck)
         code = child.wait(plan.deadline_s + HARD_LIMIT_GRACE_S, stop)
     if code is None:
         raise BenchmarkError(_deadline_text(plan) + ", and its client did not end either", Reason.DEADLINE)
+    last_line = child.lines[-1] if child.lines else "without a word"
+    if code == REFUSED:
+        raise BenchmarkError(last_line)
     if code != 0:
-        last_line = child.lines[-1] if child.lines else "without a word"
         raise BenchmarkError(f"the load generator ended with code {code}: {last_line}")
     return Outcome(plan, tuple(read_rows(rows)), json.loads(summary.read_text(encoding="utf-8")))
 

@@ -9,8 +9,9 @@ import aiohttp
 from tuning.benchmarks.builtin.plan import Calibration, Phase, Plan, Task
 from tuning.benchmarks.builtin.prompts import Bodies, prompts_of
 
-ATTEMPTS, PAUSE_S = 4, 0.25
+ATTEMPTS, PAUSE_S = 3, 0.2
 LONGEST_WORDS = 512
+MIN_TOKENS_PER_WORD = 0.1
 
 
 async def calibrate(plan: Plan, session: aiohttp.ClientSession) -> Calibration | None:
@@ -24,15 +25,19 @@ async def calibrate(plan: Plan, session: aiohttp.ClientSession) -> Calibration |
     trial = replace(plan, phase=Phase.CALIBRATION, input_tokens=sizes, output_tokens=(1, 1), calibration=Calibration())
     try:
         async with asyncio.timeout(plan.first_token_s):
-            counts = [await _count(trial, session, index) for index in range(2)]
+            shorter = await _count(trial, session, 0)
+            longer = await _count(trial, session, 1) if shorter else 0
     except TimeoutError:
         return None
-    if not all(counts):
-        return None
-    if sizes[0] == sizes[1]:
-        return Calibration(1.0, counts[0] - sizes[0])
-    slope = (counts[1] - counts[0]) / (sizes[1] - sizes[0])
-    return Calibration(slope, counts[1] - slope * sizes[1]) if slope > 0.1 else None
+    return _line_through(sizes, (shorter, longer)) if shorter and longer else None
+
+
+def _line_through(words: tuple[int, int], tokens: tuple[int, int]) -> Calibration | None:
+    """The calibration that gives both counts; None when tokens hardly grow with words (useless counts)."""
+    if words[0] == words[1]:
+        return Calibration(1.0, tokens[0] - words[0])
+    slope = (tokens[1] - tokens[0]) / (words[1] - words[0])
+    return Calibration(slope, tokens[1] - slope * words[1]) if slope > MIN_TOKENS_PER_WORD else None
 
 
 async def _count(trial: Plan, session: aiohttp.ClientSession, index: int) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -126,8 +127,9 @@ def _fail(row: Row, status: str, message: str) -> None:
 
 
 def _cause(error: aiohttp.ClientError) -> str:
+    """The plain words of the system, without the address, so that equal errors are counted together."""
     cause = getattr(error, "os_error", None)
-    return (cause.strerror if cause is not None and cause.strerror else str(error))[:150]
+    return (os.strerror(cause.errno) if cause is not None and cause.errno else str(error))[:150]
 
 
 def _http_text(text: str) -> str:

@@ -1,6 +1,7 @@
 """Reading a file of prompts: text (one prompt a line), CSV, JSON Lines or a JSON list."""
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -28,12 +29,12 @@ def read_prompts(path: Path, prompt_field: str) -> list[str]:
 
 
 def _read_text(text: str, path: Path, prompt_field: str) -> list[str]:
-    return text.splitlines()
+    return text.split("\n")
 
 
 def _read_csv(text: str, path: Path, prompt_field: str) -> list[str]:
     csv.field_size_limit(sys.maxsize)
-    rows = csv.DictReader(text.splitlines(keepends=True), strict=True)
+    rows = csv.DictReader(io.StringIO(text), strict=True)
     columns = rows.fieldnames or ()
     if columns and prompt_field not in columns:
         raise DatasetProblem(_no_field(path, 1, prompt_field, columns))
@@ -44,7 +45,7 @@ def _read_csv(text: str, path: Path, prompt_field: str) -> list[str]:
 
 
 def _read_json_lines(text: str, path: Path, prompt_field: str) -> list[str]:
-    lines = ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+    lines = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
     return [_prompt(_loads(line, path, number), path, number, prompt_field) for number, line in lines]
 
 

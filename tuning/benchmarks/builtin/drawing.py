@@ -106,11 +106,10 @@ def _lengths(scenario: Scenario, workload: Workload, draw: random.Random) -> tup
 
 
 def _dataset(request: LoadRequest, scenario: Scenario, *, warm_up: bool) -> DatasetFile | None:
-    """With a dataset, its text is used in every scenario: as it is, or cut to the scenario's lengths."""
-    dataset = request.workload.dataset
-    if dataset is None:
+    """The entries for scenario `dataset`, others for each load point and for the warm-up while there are enough."""
+    workload, dataset = request.workload, request.workload.dataset
+    if dataset is None or scenario.kind is not ScenarioKind.DATASET:
         return None
-    workload = request.workload
     first = request.index * (workload.requests + workload.warmup_requests) + (workload.requests if warm_up else 0)
     path = str(dataset.path.expanduser().resolve())
-    return DatasetFile(path, dataset.prompt_field, scenario.kind is not ScenarioKind.DATASET, first)
+    return DatasetFile(path, dataset.prompt_field, first)

@@ -99,7 +99,7 @@ class Load:
             else:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        self._close_window(self.clock())
+        self._close_window(min(self.clock(), self.plan.horizon_s))
 
     def _next(self) -> Row | None:
         now_s = self.clock()

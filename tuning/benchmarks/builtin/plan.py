@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 VERSION = 1
+REFUSED = 3
+"""Exit code of the client process when it cannot do its work, after one line that says why."""
 
 
 class Phase(StrEnum):
@@ -43,11 +45,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class DatasetFile:
-    """Where prompts are read from; `shaped` means that their text is cut to the planned lengths."""
+    """Where prompts are read from, and which of the shuffled entries comes first."""
 
     path: str
     prompt_field: str
-    shaped: bool
     first: int
 
 
@@ -89,11 +90,6 @@ class Plan:
     def url(self) -> str:
         """The endpoint."""
         return self.base_url.rstrip("/") + self.task.path
-
-    @property
-    def keeps_lengths(self) -> bool:
-        """Whether prompts are sent as they are found in a dataset."""
-        return self.dataset is not None and not self.dataset.shaped
 
     def words(self, input_tokens: int) -> int:
         """How many words make a prompt of `input_tokens` tokens; one token a word until it is calibrated."""

@@ -41,11 +41,9 @@ class Prompts(Protocol):
 def prompts_of(plan: Plan) -> Prompts:
     """Prepare the prompts of `plan`; DatasetProblem when its dataset cannot be used."""
     if plan.dataset is None:
-        return ShapedText(plan, vocabulary())
+        return Synthetic(plan)
     entries = read_prompts(Path(plan.dataset.path), plan.dataset.prompt_field)
     random.Random(f"{plan.seed} dataset").shuffle(entries)  # noqa: S311
-    if plan.dataset.shaped:
-        return ShapedText(plan, [word for entry in entries for word in entry.split()], in_order=True)
     return Entries(entries, first=plan.dataset.first, requests=len(plan.input_tokens))
 
 
@@ -54,16 +52,17 @@ def vocabulary() -> list[str]:
     return files(__package__).joinpath("words.txt").read_text(encoding="ascii").split()
 
 
-class ShapedText:
+class Synthetic:
     """Prompts cut to a number of words from one long text, each behind its own head."""
 
-    def __init__(self, plan: Plan, words: Sequence[str], *, in_order: bool = False) -> None:
-        self._heads = [word.encode() for word in vocabulary()]
-        random.Random(f"{plan.seed} heads").shuffle(self._heads)  # noqa: S311
+    def __init__(self, plan: Plan) -> None:
+        self._words = [word.encode() for word in vocabulary()]
+        random.Random(f"{plan.seed} heads").shuffle(self._words)  # noqa: S311
         draw = random.Random(f"{plan.seed} {plan.point} text")  # noqa: S311
         length = max(POOL_WORDS, 2 * plan.words(max(plan.input_tokens)))
-        pool = [words[i % len(words)] for i in range(length)] if in_order else draw.choices(words, k=length)
-        self._pool, self._ends = _joined(pool)
+        pool = draw.choices(self._words, k=length)
+        self._pool = b" ".join(pool)
+        self._starts = [0, *accumulate(len(word) + 1 for word in pool)]
         self._first = _PHASES[plan.phase] * _POINTS + plan.point % _POINTS
 
     def text(self, index: int, words: int) -> bytes:
@@ -72,13 +71,13 @@ class ShapedText:
         rest = words - len(head)
         if not rest:
             return b" ".join(head)
-        start = (index * 7919 + self._first * 104_729) % (len(self._ends) - 1 - rest)
-        return b" ".join(head) + b" " + self._pool[self._ends[start] : self._ends[start + rest] - 1]
+        start = (index * 7919 + self._first * 104_729) % (len(self._starts) - 1 - rest)
+        return b" ".join(head) + b" " + self._pool[self._starts[start] : self._starts[start + rest] - 1]
 
     def _head(self, index: int) -> list[bytes]:
         """Base-256 digits of (phase and load point, index), index first: the first words differ soonest."""
         number = index + (self._first << 20)
-        return [self._heads[number >> shift & 255] for shift in (0, 8, 16, 24)]
+        return [self._words[number >> shift & 255] for shift in (0, 8, 16, 24)]
 
     @property
     def repeated(self) -> int:
@@ -90,7 +89,7 @@ class Entries:
     """The entries of a dataset, as they are, one after the other from the plan's first."""
 
     def __init__(self, entries: Sequence[str], *, first: int, requests: int) -> None:
-        self._entries = [json.dumps(entry, ensure_ascii=False)[1:-1].encode() for entry in entries]
+        self._entries = [json.dumps(entry)[1:-1].encode() for entry in entries]
         self._first = first
         self._requests = requests
 
@@ -102,12 +101,6 @@ class Entries:
     def repeated(self) -> int:
         """Requests that get an entry which another one has: the dataset is shorter than the plan, or repeats itself."""
         return self._requests - len({self.text(index, 0) for index in range(self._requests)})
-
-
-def _joined(words: Sequence[str]) -> tuple[bytes, list[int]]:
-    """One text of `words`, and where each begins (and the text ends, one blank past it)."""
-    encoded = [json.dumps(word, ensure_ascii=False)[1:-1].encode() for word in words]
-    return b" ".join(encoded), [0, *accumulate(len(word) + 1 for word in encoded)]
 
 
 @dataclass(frozen=True)
