@@ -32,6 +32,8 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _UNCLEAN = re.compile("[\0\ud800-\udfff]")
+_JSON_BEGINS = re.compile(r'\s*(\[|\{\s*(["}]|\Z))')
+"""What tells JSON from YAML: `{name: x}` is YAML, and a list is wrong either way."""
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
@@ -59,7 +61,7 @@ def parse(text: str | bytes, source: str = "document") -> Parsed:
     """Read YAML or JSON, whichever the text is; `DocumentError` if there is nothing that could be looked at further."""
     decoded = _decode(text, source)
     try:
-        parsed = _parse_json(decoded) if decoded.lstrip()[:1] in ("{", "[") else _parse_yaml(decoded)
+        parsed = _parse_json(decoded) if _JSON_BEGINS.match(decoded) else _parse_yaml(decoded)
     except RecursionError:
         _refuse(f"{source} is nested more than {MAX_DEPTH} levels deep")
     if parsed.data is None and not parsed.problems:
@@ -89,12 +91,10 @@ def _decode(text: str | bytes, source: str) -> str:
 
 
 def _parse_json(text: str) -> Parsed:
-    """JSON by the real parser; what only looks like it (a flow mapping) is YAML."""
     try:
-        data = json.loads(text, parse_int=_json_integer)
+        parsed = Parsed(json.loads(text, parse_int=_json_integer))
     except json.JSONDecodeError as error:
-        return _parse_flow_yaml(text, error)
-    parsed = Parsed(data)
+        _refuse(f"this is no JSON: {error.msg} (column {error.colno})", error.lineno)
     twice: set[FieldPath] = set()
     for path, line in _json_lines(text):
         if path in parsed.lines:
@@ -105,13 +105,6 @@ def _parse_json(text: str) -> Parsed:
         if len(parsed.lines) > MAX_VALUES:
             _refuse(f"at most {MAX_VALUES} values are read", line)
     return parsed
-
-
-def _parse_flow_yaml(text: str, error: json.JSONDecodeError) -> Parsed:
-    try:
-        return _parse_yaml(text)
-    except DocumentError:
-        _refuse(f"this is no JSON: {error.msg} (column {error.colno})", error.lineno)
 
 
 def _json_integer(digits: str) -> int | float:
