@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import logging
 import random
 import struct
 import time
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from collections.abc import Sequence as Items
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage  # the type of a documented hook of web.Server
 
 from simulated_engine import __version__
@@ -21,6 +22,8 @@ from simulated_engine.metrics import prometheus_text
 from simulated_engine.protocol import GenerationRequest, parse_embedding, parse_generation, parse_tokenize
 from simulated_engine.sequence import Sequence, TokenSink
 from simulated_engine.service import DEAD, Service
+
+logger = logging.getLogger(__name__)
 
 HEADERS = {"x-simulated-engine": __version__}
 STREAM_HEADERS = {**HEADERS, "Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
@@ -137,12 +140,17 @@ class Api:
     async def _generate(self, http: web.BaseRequest, *, is_chat: bool) -> web.StreamResponse:
         request = parse_generation(await _body(http), self._limits, is_chat=is_chat)
         self._service.count_request()
+        if self._service.settings.enable_log_requests:
+            lengths = len(request.prompt), request.output_tokens
+            logger.info("Received request: prompt tokens: %d, output tokens: %d", *lengths)
         if request.stream:
             return await self._stream(http, request)
         await self._collect(http, request)
         return _json(Renderer(request, self._limits.served_name).body())
 
     async def _stream(self, http: web.BaseRequest, request: GenerationRequest) -> web.StreamResponse:
+        if http.version < HttpVersion11:
+            raise ApiError(400, "Streaming needs HTTP/1.1.")
         response = web.StreamResponse(headers=STREAM_HEADERS)
         response.enable_chunked_encoding()
         await response.prepare(http)

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from simulated_engine import __version__
-from simulated_engine.errors import ConfigError, EngineError, StartupError
+from simulated_engine.errors import ConfigError, StartupError
 from simulated_engine.flags import ENGINE_FLAGS, FLAGS, SIMULATION_FLAGS, Flag
 from simulated_engine.log import configure_logging
 from simulated_engine.settings import Settings
@@ -100,8 +100,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except OSError:
         traceback.print_exc()
-    except EngineError:
-        logger.error("AsyncLLM output_handler failed.")
     return 1
 
 

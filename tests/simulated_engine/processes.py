@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -90,7 +91,7 @@ def run(*arguments: str) -> tuple[int, str]:
         return process.returncode, log
 
 
-async def post(url: str, body: object, headers: dict[str, str] | None = None) -> tuple[int, dict[str, object]]:
+async def post(url: str, body: object, headers: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
     """Status and JSON body of a request with a JSON body."""
     async with aiohttp.ClientSession() as session, session.post(url, json=body, headers=headers) as response:
         return response.status, await response.json()

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from simulated_engine.cli import parse
-from simulated_engine.flags import FLAGS, FLAGS_BY_NAME
+from simulated_engine.flags import FLAGS, FLAGS_BY_NAME, Flag
 from simulated_engine.settings import Settings
 from tests.simulated_engine.processes import ROOT, run
 
@@ -27,8 +27,8 @@ def test_the_parser_and_the_table_agree_on_every_default() -> None:
 
 
 @pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.name)
-def test_every_default_passes_its_own_rule(flag: object) -> None:
-    assert flag.problem(flag.default) is None  # type: ignore[attr-defined]
+def test_every_default_passes_its_own_rule(flag: Flag) -> None:
+    assert flag.problem(flag.default) is None
 
 
 @pytest.mark.parametrize(
