@@ -200,7 +200,7 @@ class Api:
         settings = self._service.settings
         if settings.is_exact or not settings.enable_prefix_caching:
             return ()
-        return block_hashes(prompt, settings.block_tokens)
+        return block_hashes(prompt, settings.block_size)
 
     async def _embeddings(self, http: web.BaseRequest) -> web.Response:
         prompts, dimensions, as_base64 = parse_embedding(await _body(http), self._limits)

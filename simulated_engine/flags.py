@@ -99,7 +99,7 @@ ENGINE_FLAGS: Sequence[Flag] = (
     Flag("data-parallel-size", "int", 1, "replicas of the engine", minimum=1, owner="ParallelConfig"),
     Flag("gpu-memory-utilization", "float", 0.9, "share of GPU memory", minimum=0, maximum=1, owner="CacheConfig"),
     Flag("kv-cache-dtype", "choice", "auto", "type of the KV cache; fp8 halves its size", KV_CACHE_DTYPES),
-    Flag("block-size", "choice", "16", "tokens in a KV block", ("1", "8", "16", "32", "64", "128")),
+    Flag("block-size", "int", 16, "tokens in a KV block: 1 or a multiple of 8", minimum=1, owner="CacheConfig"),
     Flag("swap-space", "float", 4.0, NO_EFFECT, minimum=0, owner="CacheConfig"),
     Flag("enable-prefix-caching", "bool", True, "re-use KV blocks of equal prompt beginnings"),
     Flag("max-num-seqs", "int", 256, "sequences in a step", minimum=1, owner="SchedulerConfig"),

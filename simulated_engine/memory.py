@@ -5,7 +5,7 @@ leaves, and CUDA graphs come on top. A busy step needs more than the measured on
 that leaves too little beside its share dies under load and not before.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulated_engine.errors import ConfigError, EngineDeadError, StartupError
 from simulated_engine.model import ModelShape
@@ -56,6 +56,7 @@ def plan_memory(settings: Settings, shape: ModelShape) -> MemoryPlan:
     """Lay out the memory of one GPU. Raises ConfigError or StartupError as vLLM does when it cannot work."""
     max_len = max_model_len(settings, shape)
     _check_scheduler(settings, max_len)
+    _check_block_size(settings.block_size)
     shards = settings.tensor_parallel_size * settings.pipeline_parallel_size
     kv_shards = min(settings.tensor_parallel_size, shape.kv_heads) * settings.pipeline_parallel_size
     plan = MemoryPlan(
@@ -66,7 +67,7 @@ def plan_memory(settings: Settings, shape: ModelShape) -> MemoryPlan:
         activation_bytes_per_token=_activation_bytes_per_token(settings, shape),
         sampler_bytes_per_sequence=LOGIT_COPIES * 4 * shape.vocabulary / settings.tensor_parallel_size,
         kv_bytes_per_token=shape.kv_values_per_token() * settings.kv_bytes_per_value / kv_shards,
-        block_tokens=settings.block_tokens,
+        block_tokens=settings.block_size,
     )
     return _with_kv_cache(settings, plan, max_len)
 
@@ -99,6 +100,11 @@ def _check_scheduler(settings: Settings, max_len: int) -> None:
         )
 
 
+def _check_block_size(tokens: int) -> None:
+    if tokens % 8 and tokens != 1:
+        raise StartupError("ValueError", f"No common block size for {tokens}.")
+
+
 def _activation_bytes_per_token(settings: Settings, shape: ModelShape) -> float:
     """Peak of one layer: the three MLP buffers (sharded) and about six of the hidden size."""
     values = 3 * shape.intermediate / settings.tensor_parallel_size + 6 * shape.hidden
@@ -112,22 +118,29 @@ def _graph_bytes(settings: Settings, shape: ModelShape) -> float:
 
 
 def _with_kv_cache(settings: Settings, plan: MemoryPlan, max_len: int) -> MemoryPlan:
+    """The plan with what is left for the KV cache."""
     requested = settings.gpu_memory_utilization * plan.total_bytes
+    _check_weights(settings, plan, requested)
+    step_peak = settings.max_num_batched_tokens * plan.activation_bytes_per_token
+    step_peak += settings.max_num_seqs * plan.sampler_bytes_per_sequence
+    sized = replace(plan, kv_bytes=requested - plan.weight_bytes - CONTEXT_BYTES - step_peak)
+    _check_kv_cache(sized, max_len)
+    _check_graphs(sized)
+    return sized
+
+
+def _check_weights(settings: Settings, plan: MemoryPlan, requested: float) -> None:
     free = plan.total_bytes - RESERVED_BYTES
     if requested > free:
         raise StartupError("ValueError", _too_little_free(settings, plan, requested))
     if plan.weight_bytes + CONTEXT_BYTES > free:
         raise StartupError("torch.OutOfMemoryError", out_of_memory(0.22 * GIB, plan.total_bytes, 0.02 * GIB))
-    peak = settings.max_num_batched_tokens * plan.activation_bytes_per_token
-    peak += settings.max_num_seqs * plan.sampler_bytes_per_sequence
-    kv_bytes = requested - plan.weight_bytes - CONTEXT_BYTES - peak
-    sized = MemoryPlan(**{name: getattr(plan, name) for name in plan.__slots__} | {"kv_bytes": kv_bytes})
-    _check_kv_cache(sized, max_len)
-    used = RESERVED_BYTES + CONTEXT_BYTES + sized.weight_bytes + sized.kv_bytes + sized.graph_bytes
-    if used > sized.total_bytes:
-        left = max(sized.total_bytes - used + sized.graph_bytes, 0.0)
-        raise StartupError("torch.OutOfMemoryError", out_of_memory(sized.graph_bytes, sized.total_bytes, left))
-    return sized
+
+
+def _check_graphs(plan: MemoryPlan) -> None:
+    free = plan.total_bytes - RESERVED_BYTES - CONTEXT_BYTES - plan.weight_bytes - plan.kv_bytes
+    if plan.graph_bytes > free:
+        raise StartupError("torch.OutOfMemoryError", out_of_memory(plan.graph_bytes, plan.total_bytes, max(free, 0.0)))
 
 
 def _check_kv_cache(plan: MemoryPlan, max_len: int) -> None:

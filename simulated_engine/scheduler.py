@@ -30,7 +30,7 @@ class Scheduler:
         self._max_tokens = settings.max_num_batched_tokens
         self._chunked = settings.enable_chunked_prefill
         self._by_priority = settings.scheduling_policy == "priority"
-        self._block_tokens = settings.block_tokens
+        self._block_tokens = settings.block_size
         self._next_number = 0
 
     @property

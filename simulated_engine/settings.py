@@ -25,7 +25,7 @@ class Settings:
     data_parallel_size: int
     gpu_memory_utilization: float
     kv_cache_dtype: str
-    block_size: str
+    block_size: int
     enable_prefix_caching: bool
     max_num_seqs: int
     max_num_batched_tokens: int
@@ -62,11 +62,6 @@ class Settings:
     def served_name(self) -> str:
         """The model name that requests must give."""
         return self.served_model_name or self.model
-
-    @property
-    def block_tokens(self) -> int:
-        """Tokens in a KV block."""
-        return int(self.block_size)
 
     @property
     def weight_bytes_per_parameter(self) -> float:

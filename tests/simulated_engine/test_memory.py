@@ -35,6 +35,7 @@ def test_more_utilisation_and_an_8_bit_cache_hold_more_tokens() -> None:
         ),
         (["--gpu-memory-utilization", "0.83"], "ValueError", "To serve at least one request with the models's max seq"),
         (["--gpu-memory-utilization", "0.99"], "ValueError", "is less than desired GPU memory utilization (0.99, "),
+        (["--block-size", "7"], "ValueError", "No common block size for 7."),
         (["--dtype", "float32"], "torch.OutOfMemoryError", "CUDA out of memory. Tried to allocate"),
         (["--simulate-gpu-memory-gib", "8"], "torch.OutOfMemoryError", "CUDA out of memory. Tried to allocate"),
     ],
