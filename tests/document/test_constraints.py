@@ -1,5 +1,6 @@
 """Conditions between parameters: a closed grammar that is never run as code."""
 
+import re
 from typing import Any
 
 import pytest
@@ -103,9 +104,8 @@ def test_what_cannot_be_compared_or_computed_does_not_meet_the_condition(text: s
     ],
 )
 def test_what_is_no_condition_is_refused_with_a_sentence(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(message)):
         parse_constraint(text, NAMES)
-    assert message in str(caught.value)
 
 
 def test_the_names_of_a_condition_are_known() -> None:
@@ -144,7 +144,6 @@ _CONDITIONS = st.lists(_WORDS, max_size=9).map(" ".join) | st.text(max_size=30)
 def test_any_text_is_a_condition_or_a_value_error_and_evaluating_never_raises(text: str, parameters: Any) -> None:
     try:
         constraint = parse_constraint(text, NAMES)
-    except ValueError as error:
-        assert str(error)
-    else:
-        assert constraint.holds(parameters) in (True, False)
+    except ValueError:
+        return
+    assert constraint.holds(parameters) in (True, False)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.document.documents import NAMES, SCALARS, TEXTS, VALID, VALUES, quick
 from tests.document.test_legacy_examples import EXAMPLES
 from tuning.document.loading import load
-from tuning.errors import DocumentError
+from tuning.errors import DocumentError, Problem
 
 _FIELDS = st.sampled_from(
     ["name", "engine", "model", "search_space", "slo", "workload", "limits", "task_name", "benchmark"]
@@ -40,12 +40,12 @@ _YAMLISH = st.lists(
 
 def _loads_or_says_why(text: str | bytes) -> None:
     """The one property: accepted, or refused with sentences that name a path or the whole document."""
+    said: tuple[Problem, ...] | None = None
     try:
         load(text)
     except DocumentError as error:
-        assert error.problems
-        assert all(problem.message for problem in error.problems)
-        assert "Traceback" not in str(error)
+        said = error.problems
+    assert said is None or (said and all(problem.message for problem in said))
 
 
 @quick(150)

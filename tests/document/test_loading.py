@@ -293,7 +293,7 @@ def test_a_plan_longer_than_its_limit_is_warned_about() -> None:
             "limits.experiment_s",
             Level.WARNING,
             "the load of one configuration takes up to 720 s, this limit ends it after 600 s",
-            18,
+            16,
         ),
         Note(
             "limits.load_point_s", Level.WARNING, "a load point takes up to 120 s, this limit ends it after 100 s", 17

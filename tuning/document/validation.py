@@ -59,11 +59,17 @@ def _fields(data: JsonValue) -> tuple[TaskDocument | None, list[ErrorDetails], l
             return TaskDocument.model_validate_json(json.dumps(attempt), context=RULES_LATER), first, replaced
         except ValidationError as error:
             errors = error.errors(include_url=False)
-        first = first or errors
+        first = first or [each for each in errors if not _is_shortened(each, errors)]
         paths = [_path(each, attempt) for each in errors]
         touched = [(each, _replace(attempt, each, path)) for each, path in zip(errors, paths, strict=True)]
         replaced += [path for each, path in touched if each["type"] != "extra_forbidden"]
     return None, first, replaced
+
+
+def _is_shortened(error: ErrorDetails, errors: list[ErrorDetails]) -> bool:
+    """Whether a list is too short only because its faulty items do not count."""
+    loc = error["loc"]
+    return error["type"] == "too_short" and any(each["loc"][:-1] == loc for each in errors)
 
 
 def _replace(data: Any, error: ErrorDetails, path: FieldPath) -> FieldPath:

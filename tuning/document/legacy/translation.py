@@ -57,7 +57,9 @@ class Translation:
         self.notes.append((level, path, message))
 
     def refuse(self, path: FieldPath, message: str) -> None:
-        """The field at `path` of the old document cannot be translated; what was found goes with it."""
+        """The field at `path` of the old document cannot be translated; said once of it and of what lies in it."""
+        if any(fault.path == path[: len(fault.path)] for fault in self.faults):
+            return
         self.faults.append(Fault(path, message, visible(value_at(self.source, path), path)))
 
     def section(self, path: FieldPath, known: Collection[str]) -> "OldSection":
