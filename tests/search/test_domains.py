@@ -52,9 +52,22 @@ def test_a_range_does_not_hold_what_lies_between_its_steps_or_outside() -> None:
     assert domain({"min": 1, "max": 5}).index(2.0) is None
 
 
-def test_more_steps_than_a_float_tells_apart_are_refused() -> None:
-    with pytest.raises(ValueError, match="too many"):
-        domain({"type": "float", "min": 0, "max": 1e300, "step": 1e-9})
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        {"type": "float", "min": 0, "max": 1e300, "step": 1e-9},
+        {"min": 0, "max": 2**60},
+        {"min": 10**400, "max": 10**400},
+    ],
+)
+def test_a_range_beyond_the_numbers_of_a_computer_is_refused(parameter: Any) -> None:
+    with pytest.raises(ValueError, match="too"):
+        domain(parameter)
+
+
+def test_a_listed_integer_may_be_of_any_size() -> None:
+    assert domain([1, 10**400]).index(10**400) == 1
+    assert domain({"min": 1, "max": 5}).index(10**400) is None
 
 
 @given(st.floats(0, 1, exclude_max=True), st.booleans(), st.sampled_from([None, 0.1, 7.0]))

@@ -6,6 +6,7 @@ A domain is addressed in two ways: `value(index)` for those that can be counted,
 
 import json
 import math
+import sys
 from collections.abc import Hashable
 from fractions import Fraction
 from typing import Protocol, TypeGuard
@@ -65,7 +66,7 @@ class Listed:
 class Stepped:
     """Numbers from `low` to at most `high`, `step` apart, computed exactly so that 0.7 is written as 0.7.
 
-    Raises ValueError for more steps than a float can tell apart.
+    Raises ValueError for more steps than a float can tell apart, and for integers beyond every float.
     """
 
     def __init__(self, low: float, high: float, step: float, *, log: bool, whole: bool) -> None:
@@ -73,8 +74,8 @@ class Stepped:
         self._whole = whole
         self.log = log
         self.count = int((Fraction(repr(high)) - self._low) // self._step) + 1
-        if self.count > MAX_STEPS:
-            raise ValueError(f"from {low} to {high} in steps of {step} are too many numbers")
+        if self.count > MAX_STEPS or max(-low, high) > sys.float_info.max:
+            raise ValueError(f"from {low} to {high} in steps of {step}: too many numbers, or too large ones")
         self.low, self.high = float(low), float(self.value(self.count - 1))
 
     def value(self, index: int) -> int | float:
@@ -149,7 +150,7 @@ def make_domain(parameter: Parameter) -> Listed | Stepped | Continuous:
 
 def is_number(value: object) -> TypeGuard[int | float]:
     """Whether `value` is a finite number; a boolean is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) is int or (isinstance(value, float) and math.isfinite(value))
 
 
 def same_value(one: JsonValue, other: JsonValue) -> bool:

@@ -121,10 +121,10 @@ def make_encoding(domain: Domain) -> Encoding | None:
     match domain:
         case _ if domain.count == 1:
             return None
-        case Listed() if domain.count >= ORDERED_FROM and all(map(is_number, domain.values)):
-            return Ordered(Listed(tuple(sorted(domain.values, key=float))), domain.count)  # type: ignore[arg-type]
         case Listed():
-            return Unordered(domain)
+            numbers = sorted(value for value in domain.values if is_number(value))
+            ordered = ORDERED_FROM <= len(numbers) == domain.count
+            return Ordered(Listed(tuple(numbers)), domain.count) if ordered else Unordered(domain)
         case Stepped(log=False):
             return Ordered(domain, domain.count)
         case Stepped() | Continuous():

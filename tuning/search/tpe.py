@@ -6,12 +6,10 @@ Watanabe, Tree-Structured Parzen Estimator (arXiv 2304.11127).
 
 import math
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import JsonValue
@@ -93,7 +91,9 @@ def _verdict(outcome: Outcome | None) -> tuple[TrialState, float | None, float]:
 
 
 def _sampler(seed: int) -> TPESampler:
-    """One that models parameters together, by groups where some are conditional, and counts running trials as bad."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return TPESampler(seed=seed, n_startup_trials=0, multivariate=True, group=True, constant_liar=True)
+    """One that counts running trials as bad, and models each parameter by itself.
+
+    With tens of experiments this learns faster than a joint model, and a conditional parameter needs no special care:
+    it is modelled from the trials that had it.
+    """
+    return TPESampler(seed=seed, n_startup_trials=0, multivariate=False, constant_liar=True)
