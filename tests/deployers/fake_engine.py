@@ -68,7 +68,9 @@ def main() -> None:
     if "FAKE_CHILD" in os.environ:
         own_session = os.environ["FAKE_CHILD"] == "own session"
         code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
-        subprocess.Popen([sys.executable, "-c", code], start_new_session=own_session)
+        environment = {} if os.environ["FAKE_CHILD"] == "no marks" else None
+        child = subprocess.Popen([sys.executable, "-c", code], env=environment, start_new_session=own_session)
+        say(f"CHILD {child.pid}")
     if "FAKE_EXIT" in os.environ:
         say("RuntimeError: asked to exit")
         sys.exit(int(os.environ["FAKE_EXIT"]))

@@ -223,6 +223,14 @@ class TestPorts:
         deployer.remove(deployment.handle, grace_s=5)
         assert local.leftovers() == []
 
+    def test_where_ports_cannot_be_shared_they_are_released_before_the_start(
+        self, local: LocalHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tuning.deployers.local.CAN_SHARE", False)
+        deployer, deployment, lines = run_until_ready(local.fake(FAKE_NO_REUSE="1"))
+        deployer.remove(deployment.handle, grace_s=5)
+        assert "was taken" not in lines.text
+
     def test_a_port_that_is_always_taken_is_given_up(self, local: LocalHarness) -> None:
         request = local.fake(FAKE_ECHO="OSError: [Errno 98] Address already in use", FAKE_EXIT="1")
         assert failure(request).reason is Reason.PORT_IN_USE
@@ -251,6 +259,17 @@ class TestEnd:
         LocalDeployer().remove(deployment.handle, grace_s=0.1)
         deployer.remove(deployment.handle, grace_s=0.1)
         assert local.leftovers() == []
+
+    def test_a_child_that_has_lost_its_marks_is_found_by_its_group(self, local: LocalHarness) -> None:
+        """Some programs overwrite their environment; the engine that started them may be gone."""
+        lines, deployer = Lines(), LocalDeployer()
+        deployment = deployer.deploy(local.fake(FAKE_CHILD="no marks", FAKE_EXIT="3"), log=lines, stop=nothing)
+        with pytest.raises(DeployError, match="asked to exit"):
+            deployer.wait_ready(deployment, limit_s=60, stop=nothing)
+        [line] = [line for _, line in lines.lines if line.startswith("CHILD ")]
+        child = psutil.Process(int(line.removeprefix("CHILD ")))
+        deployer.remove(deployment.handle, grace_s=0.1)
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
     def test_workers_that_live_on_do_not_hide_the_death_of_the_server(self, local: LocalHarness) -> None:
         deployer, deployment, _ = run_until_ready(local.fake(FAKE_CHILD="same session"))

@@ -20,6 +20,7 @@ from tuning.deployers.output import MAX_LINE, REMEMBERED, Output, clean, level_o
         ("WARNING:  careful", "warning"),
         ("[2026-11-23 18:30:00 TP0] INFO fine", "info"),
         ("DEBUG: detail", "debug"),
+        ("W1123 18:28:00.297000 10171 torch/_library/triton.py:53] no Triton", "warning"),
         ("Traceback (most recent call last):", "error"),
         ("ValueError: bad", "error"),
         ("torch.OutOfMemoryError: CUDA out of memory", "error"),

@@ -66,7 +66,7 @@ VLLM, SGLANG, SIMULATED = EngineName.VLLM, EngineName.SGLANG, EngineName.SIMULAT
             "below max-num-seqs",
         ),
         (SIMULATED, {"simulate-failure": "nonsense"}, "simulate-failure", "must be one of none"),
-        (SIMULATED, {"block-size": 17}, "block-size", "must be one of 1, 8"),
+        (SIMULATED, {"dtype": "float8"}, "dtype", "must be one of auto"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_its_parameter(

@@ -29,6 +29,7 @@ PROJECT = Path(__file__).parents[2]
 PORT_ATTEMPTS = 4
 """How often an engine is started when each time somebody else took its port."""
 FIRST_POLL_S, LAST_POLL_S = 0.05, 1.0
+"""How long between two looks whether an engine is ready: a tenth of the time it has taken so far, within these."""
 LOOK_S = 0.2
 """How often a wait looks whether it should go on."""
 LAST_LINES_S = 1.0
@@ -159,8 +160,8 @@ class LocalDeployer:
         """See `Deployer.wait_ready`; an engine whose port was taken by somebody else is started again on another."""
         if not isinstance(deployment, LocalDeployment):
             raise TypeError("this deployment was not made by the local deployer")
-        deadline = time.monotonic() + limit_s
-        delay = FIRST_POLL_S
+        started = time.monotonic()
+        deadline = started + limit_s
 
         def alive() -> None:
             stop()
@@ -172,13 +173,11 @@ class LocalDeployer:
                 if _probe(deployment, alive).ready(deadline):
                     break
                 _check_limit(deployment, deadline, limit_s)
-                _pause(min(delay, deadline - time.monotonic()), alive)
+                _pause(min(_delay(started), deadline - time.monotonic()), alive)
             except DeployError as error:
                 if error.reason is not Reason.PORT_IN_USE or deployment.starts >= PORT_ATTEMPTS:
                     raise
                 self._start_again(deployment)
-                delay = FIRST_POLL_S
-            delay = min(delay * 1.5, LAST_POLL_S)
         deployment.check_start()
         deployment.process.port.close()
 
@@ -313,6 +312,10 @@ def _check_limit(deployment: LocalDeployment, deadline: float, limit_s: float) -
     lines = deployment.process.output.tail
     last = f"the last line of its log is: {lines[-1]}" if lines else "it has not printed a line"
     raise DeployError(Reason.STARTUP_TIMEOUT, f"the engine was not ready after {limit_s:g} s; {last}")
+
+
+def _delay(started: float) -> float:
+    return min(max(FIRST_POLL_S, (time.monotonic() - started) / 10), LAST_POLL_S)
 
 
 def _pause(seconds: float, alive: Callable[[], None]) -> None:

@@ -22,7 +22,13 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _LEVEL = re.compile(
     r"^(?:\([^)]{0,80}\)\s*)?(?:\[[^\]]{0,80}\]\s*)*(CRITICAL|FATAL|ERROR|WARNING|WARN|INFO|DEBUG|TRACE)\b"
 )
+_GLOG = re.compile(r"^([IWEF])\d{4} \d\d:")
+"""`W1123 18:28:00.297 ...`, as torch prints."""
 _LEVELS = {
+    "I": "info",
+    "W": "warning",
+    "E": "error",
+    "F": "error",
     "CRITICAL": "error",
     "FATAL": "error",
     "ERROR": "error",
@@ -37,7 +43,7 @@ _ERROR = re.compile(r"^(Traceback \(most recent call last\)|([\w.]+\.)?\w*(Error
 
 def level_of(line: str) -> str:
     """The level that a line claims for itself (`INFO ...`, `(Worker pid=7) ERROR ...`); `info` when it claims none."""
-    if match := _LEVEL.match(line):
+    if match := _LEVEL.match(line) or _GLOG.match(line):
         return _LEVELS[match[1]]
     return "error" if _ERROR.match(line) else "info"
 

@@ -71,14 +71,14 @@ class Identity:
 def members(identity: Identity) -> list[psutil.Process]:
     """Every living process of the engine, its leader first; zombies do not count."""
     everybody = list(_living())
-    leader = [process for process in everybody if identity.is_leader(process)]
-    related = set(_descendants(leader))
-    others = [
-        process
-        for process in everybody
-        if process not in leader and (process in related or _belongs(process, identity, leader_lives=bool(leader)))
-    ]
-    return [*leader, *others]
+    bearers = [process for process in everybody if process.pid == identity.pid]
+    leader = [process for process in bearers if identity.is_leader(process)]
+    if leader:
+        related = {*leader, *_descendants(leader), *(other for other in everybody if _in_group(other, identity.pid))}
+    else:  # without a leader the group is trusted less, and not at all when its number was given to somebody else
+        related = set() if bearers else {process for process in everybody if _is_orphan(process, identity)}
+    others = [process for process in everybody if process in related or _is_marked(process, identity)]
+    return [*leader, *(process for process in others if process not in leader)]
 
 
 def _living() -> Iterator[psutil.Process]:
@@ -96,14 +96,18 @@ def _descendants(leader: Iterable[psutil.Process]) -> Iterator[psutil.Process]:
             yield from process.children(recursive=True)
 
 
-def _belongs(process: psutil.Process, identity: Identity, *, leader_lives: bool) -> bool:
-    """By its marks; by its group while the leader vouches for that, or where its environment tells nothing."""
+def _is_marked(process: psutil.Process, identity: Identity) -> bool:
     environment = _environment(process)
-    if identity.marks and all(environment.get(name) == value for name, value in identity.marks):
-        return True
-    if not _in_group(process, identity.pid):
+    return bool(identity.marks) and all(environment.get(name) == value for name, value in identity.marks)
+
+
+def _is_orphan(process: psutil.Process, identity: Identity) -> bool:
+    """Whether it is of the group, started after the leader, and has an environment that tells nothing else."""
+    try:
+        is_later = process.create_time() > identity.create_time - CLOCK_TOLERANCE_S
+    except psutil.Error:
         return False
-    return leader_lives or (not environment and process.create_time() > identity.create_time - CLOCK_TOLERANCE_S)
+    return is_later and _in_group(process, identity.pid) and not _environment(process)
 
 
 def _in_group(process: psutil.Process, number: int) -> bool:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from tuning.document.base import Parameters
-from tuning.engines.flags import Finding, FlagTable, product, whole
+from tuning.engines.checks import Finding, product, whole
+from tuning.engines.flags import FlagTable
 
 _DEPLOYER = "is set by the deployer"
 _MODEL = "is set from the document's section `model`"

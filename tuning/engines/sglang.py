@@ -6,7 +6,8 @@ from tuning.document.base import Parameters
 from tuning.document.task import EngineName
 from tuning.engines import failures
 from tuning.engines.base import Command, Explanation, Launch, launch_environment
-from tuning.engines.flags import Finding, FlagTable, check, product, render, whole
+from tuning.engines.checks import Finding, check, product, whole
+from tuning.engines.flags import FlagTable, render
 from tuning.engines.rules import DEPLOYER_OWNED, divides
 from tuning.engines.sglang_flags import SGLANG_FLAGS
 

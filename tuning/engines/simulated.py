@@ -8,7 +8,8 @@ from tuning.document.base import Parameters
 from tuning.document.task import EngineName
 from tuning.engines import failures
 from tuning.engines.base import Command, Explanation, Launch, launch_environment
-from tuning.engines.flags import Finding, Flag, FlagTable, Kind, check, render
+from tuning.engines.checks import Finding, check
+from tuning.engines.flags import Flag, FlagTable, Kind, render
 from tuning.engines.rules import DEPLOYER_OWNED, PARALLEL_ALIASES, vllm_gpus, vllm_scheduler
 
 _KINDS = {"bool": Kind.BOOLEAN, "int": Kind.INTEGER, "float": Kind.NUMBER, "str": Kind.TEXT, "choice": Kind.TEXT}

@@ -6,7 +6,8 @@ from tuning.document.base import Parameters
 from tuning.document.task import EngineName
 from tuning.engines import failures
 from tuning.engines.base import Command, Explanation, Launch, launch_environment
-from tuning.engines.flags import Finding, FlagTable, check, render
+from tuning.engines.checks import Finding, check
+from tuning.engines.flags import FlagTable, render
 from tuning.engines.rules import DECODE_CONTEXT, DEPLOYER_OWNED, TENSOR, divides, vllm_gpus, vllm_scheduler
 from tuning.engines.vllm_flags import VLLM_FLAGS
 

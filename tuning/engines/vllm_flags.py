@@ -162,11 +162,11 @@ mm-ipc-gpu-memory-gb mm-processor-cache-gb video-pruning-rate watermark
 """
 _TEXTS = """
 allowed-local-media-path chat-template code-revision cohere-format config-format disable-access-log-for-endpoints
-download-dir fingerprint-value generation-config hf-config-path io-processor-plugin linear-backend log-level
-mamba-backend mm-encoder-attn-backend mm-encoder-fp8-scale-path mm-encoder-fp8-scale-save-path model-impl
-otlp-traces-endpoint reasoning-parser reasoning-parser-plugin response-role revision scheduler-cls
-show-hidden-metrics-for-version spec-method spec-model ssl-ciphers tokenizer-mode tokenizer-revision tool-call-parser
-tool-parser-plugin tool-server worker-cls worker-extension-cls
+download-dir fingerprint-value generation-config hf-config-path io-processor-plugin mamba-backend
+mm-encoder-attn-backend mm-encoder-fp8-scale-path mm-encoder-fp8-scale-save-path model-impl otlp-traces-endpoint
+reasoning-parser reasoning-parser-plugin response-role revision scheduler-cls show-hidden-metrics-for-version
+spec-method spec-model ssl-ciphers tokenizer-mode tokenizer-revision tool-call-parser tool-parser-plugin tool-server
+worker-cls worker-extension-cls
 """
 _JSON = """
 additional-config allowed-headers allowed-methods allowed-origins attention-config aux-output-config
@@ -177,9 +177,8 @@ model-loader-extra-config override-generation-config pooler-config profiler-conf
 quantization-config reasoning-config structured-outputs-config watermark-config weight-transfer-config
 """
 _TEXT_LISTS = """
-allowed-media-domains collect-detailed-traces cpu-offload-params ignore-patterns kv-cache-dtype-skip-layers
-logits-processors lora-modules lora-target-modules numa-bind-cpus numa-bind-nodes offload-params
-sleep-preserve-parameter-names
+allowed-media-domains cpu-offload-params ignore-patterns kv-cache-dtype-skip-layers logits-processors lora-modules
+lora-target-modules numa-bind-cpus offload-params sleep-preserve-parameter-names
 """
 _CHOICES = {
     "anthropic-disabled-thinking-effort": "auto high low max medium none xhigh",
@@ -193,6 +192,9 @@ _CHOICES = {
     "kda-decode-backend": "auto native flashinfer triton",
     "kda-prefill-backend": "auto triton flashkda flashinfer fused",
     "kv-offloading-backend": "lmcache native",
+    "linear-backend": "aiter auto b12x conch cutlass deep_gemm emulation exllama fbgemm flashinfer_b12x "
+    "flashinfer_cudnn flashinfer_cutedsl flashinfer_cutlass flashinfer_trtllm humming machete marlin torch triton xpu "
+    "xpu_woq",
     "logprobs-mode": "processed_logits processed_logprobs raw_logits raw_logprobs",
     "lora-dtype": "auto bfloat16 float16",
     "mamba-cache-dtype": "auto bfloat16 float16 float32",
@@ -229,6 +231,8 @@ def _rest() -> Iterator[Flag]:
     yield from (Flag(name, Kind.TEXT) for name in _TEXTS.split())
     yield from (Flag(name, Kind.JSON) for name in _JSON.split())
     yield from (Flag(name, Kind.TEXT, several=Several.VALUES) for name in _TEXT_LISTS.split())
+    yield Flag("numa-bind-nodes", Kind.INTEGER, several=Several.VALUES)
+    yield Flag("collect-detailed-traces", Kind.TEXT, ("all", "model", "worker"), several=Several.VALUES)
     yield Flag("middleware", Kind.TEXT, several=Several.FLAGS)
     yield from (Flag(name, Kind.TEXT, tuple(choices.split())) for name, choices in _CHOICES.items())
 
