@@ -63,7 +63,7 @@ _TRICKY = [
     '"',
 ]
 TEXTS = st.sampled_from(_TRICKY) | st.text(
-    st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12
 )
 SCALARS = (
     st.none()

@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
+from tuning.document.base import Section
 from tuning.document.loading import Loaded, load
+from tuning.document.space import Choices
 
 ABSENT = object()
 """In place of a value: the field is not there."""
@@ -67,10 +69,11 @@ def notes(**changes: Any) -> list[str]:
 
 def space(**changes: Any) -> dict[str, Any]:
     """The parameters of the search space, as a document writes them."""
-    search_space = translated(**changes).document.search_space
-    return {
-        name: list(parameter.values)
-        if (parameter := search_space.parameters[name]).__class__.__name__ == "Choices" and parameter.when is None
-        else parameter.model_dump(exclude_none=True)
-        for name in search_space.parameters
-    }
+    parameters = translated(**changes).document.search_space.parameters
+    return {name: _written(parameter) for name, parameter in parameters.items()}
+
+
+def _written(parameter: Section) -> Any:
+    if isinstance(parameter, Choices) and parameter.when is None:
+        return list(parameter.values)
+    return parameter.model_dump(mode="json", exclude_none=True)

@@ -1,13 +1,14 @@
 """Everything that is wrong with a document is told at once, with path, value, what is allowed, and line."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
-from tests.document.documents import document, loaded, problems, refusal
+from tests.document.documents import MINIMAL, document, loaded, problems, refusal
 from tuning.document.base import Section
 from tuning.document.goals import ObjectiveName, StrategyName
 from tuning.document.loading import load
@@ -16,7 +17,7 @@ from tuning.document.report import Level, Note, dotted
 from tuning.document.schema import json_schema
 from tuning.document.space import Choices, FloatRange, IntRange, SearchSpace
 from tuning.document.task import DockerDeployment, TaskDocument
-from tuning.document.validation import validate
+from tuning.document.validation import MAX_FAULTS, validate
 from tuning.document.workload import Workload
 
 MANY_FAULTS = """\
@@ -173,6 +174,23 @@ def test_a_wrong_field_is_told_with_what_is_allowed(
 )
 def test_a_wrong_search_space_is_told_with_the_parameter(space: dict[str, object], path: str, message: str) -> None:
     assert message in problems(document(search_space=space))[f"search_space.{path}"]
+
+
+def test_parameters_beside_a_circle_are_not_blamed_for_it() -> None:
+    when = {"a": "b", "b": "c", "c": "a", "before": "a", "after": "x"}
+    parameters = {name: {"values": [1], "when": {parent: 1}} for name, parent in when.items()}
+    found = problems(document(search_space={"parameters": {**parameters, "x": [1]}}))
+    assert list(found) == [f"search_space.parameters.{name}.when" for name in "abc"]
+
+
+def test_a_document_with_a_great_many_faults_is_refused_quickly() -> None:
+    began = time.monotonic()
+    many = {f"field{number}": 1 for number in range(20_000)}
+    assert len(problems(json.dumps({**MINIMAL, **many}))) == MAX_FAULTS
+    assert len(problems(json.dumps({"task_name": "t", **many}))) <= MAX_FAULTS + 20
+    chain = {f"p{number}": {"values": [1], "when": {f"p{number - 1}": 1}} for number in range(1, 500)}
+    assert loaded(search_space={"parameters": {"p0": [1], **chain}}).notes == ()
+    assert time.monotonic() - began < 20
 
 
 def test_a_rule_is_not_held_against_a_field_that_is_wrong_by_itself() -> None:

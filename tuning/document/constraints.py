@@ -47,7 +47,7 @@ _TOKEN = re.compile(
       | (?P<name>(?:env:)?[A-Za-z_][A-Za-z0-9_.]*(?:-[A-Za-z0-9_][A-Za-z0-9_.]*)*)
       | (?P<sign><=|>=|==|!=|[-<>+*/%()])
     )""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 
 

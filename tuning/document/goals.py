@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tuning.document.base import Milliseconds, Seconds, Section
 
-STATISTIC = r"^(mean|p(\d|[1-9]\d)(\.\d{1,3})?)$"
+STATISTIC = r"^(mean|p([0-9]|[1-9][0-9])(\.[0-9]{1,3})?)$"
 
 
 class ObjectiveName(StrEnum):
@@ -82,7 +82,9 @@ class StrategyName(StrEnum):
 class Strategy(Section):
     """How the next configuration is chosen; the same seed chooses the same."""
 
-    name: StrategyName = Field(default=StrategyName.GRID, description="How the next configuration is chosen.")
+    name: StrategyName = Field(
+        default=StrategyName.GRID, description="Every combination, draws, or draws led by a model."
+    )
     seed: int = Field(default=0, ge=0, lt=2**32, description="The same seed chooses the same configurations.")
     initial_random: int = Field(
         default=8, ge=1, le=10_000, description="bayesian: configurations drawn at random before it models."

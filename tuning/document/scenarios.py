@@ -39,15 +39,15 @@ class Scenario:
     output: tuple[int, ...] = ()
 
 
-_PAIR = r"\((\d{1,9}),(\d{1,9})\)"
+_PAIR = r"\(([0-9]{1,9}),([0-9]{1,9})\)"
 _GRAMMAR: tuple[tuple[ScenarioKind, re.Pattern[str]], ...] = (
     (ScenarioKind.FIXED, re.compile(rf"D{_PAIR}")),
     (ScenarioKind.NORMAL, re.compile(rf"N{_PAIR}/{_PAIR}")),
     (ScenarioKind.UNIFORM, re.compile(rf"U{_PAIR}/{_PAIR}")),
     (ScenarioKind.UNIFORM, re.compile(rf"U{_PAIR}")),
-    (ScenarioKind.EMBEDDINGS, re.compile(r"E\((\d{1,9})\)")),
+    (ScenarioKind.EMBEDDINGS, re.compile(r"E\(([0-9]{1,9})\)")),
     (ScenarioKind.RERANK, re.compile(rf"R{_PAIR}")),
-    (ScenarioKind.IMAGES, re.compile(r"I\((\d{1,9}),(\d{1,9})(?:,(\d{1,9}))?\)")),
+    (ScenarioKind.IMAGES, re.compile(r"I\(([0-9]{1,9}),([0-9]{1,9})(?:,([0-9]{1,9}))?\)")),
     (ScenarioKind.DATASET, re.compile(r"dataset")),
 )
 

@@ -157,16 +157,14 @@ class SearchSpace(Section):
         yield from self._constraint_rules()
 
     def _when_circles(self) -> Iterator[Violation]:
-        for name in self.parameters:
-            above = set(self._parents(name))
-            while wider := {each for parent in above for each in self._parents(parent)} - above:
-                above |= wider
-            if name in above:
-                yield Violation(("parameters", name, "when"), "`when` runs in a circle back to this parameter")
-
-    def _parents(self, name: str) -> Iterator[str]:
-        parameter = self.parameters.get(name)
-        yield from (parent for parent in (parameter.when if parameter else None) or {} if parent != name)
+        """What is left when those that depend on nothing left, and those nothing left depends on, are taken away."""
+        left = {name: set(parameter.when or ()) - {name} for name, parameter in self.parameters.items()}
+        while free := {name for name in left if not left[name] & left.keys()}:
+            left = {name: parents for name, parents in left.items() if name not in free}
+        while idle := left.keys() - set().union(*left.values()):
+            left = {name: parents for name, parents in left.items() if name not in idle}
+        for name in left:
+            yield Violation(("parameters", name, "when"), "`when` runs in a circle back to this parameter")
 
     def _constraint_rules(self) -> Iterator[Violation]:
         for index, text in enumerate(self.constraints):

@@ -18,7 +18,7 @@ TITLE = r"^\S(.*\S)?$"
 IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
 REFERENCE = r"^[A-Za-z0-9_~/.][A-Za-z0-9_~/.:@ -]*$"
 SERVED_NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
-MEMORY = r"^\d{1,6}[kmg]$"
+MEMORY = r"^[0-9]{1,6}[kmg]$"
 NAMESPACE = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 
 _GPUS = "GPUs that it may use, by PCI order from 0; all by default."

@@ -194,7 +194,7 @@ class _YamlBuilder:
     def _weigh(self, weight: int, event: Any) -> None:
         self._weight += weight
         if self._weight > MAX_EXPANDED:
-            _refuse("with its aliases written out it is too large", _line(event))
+            _refuse("it holds too much, counting what its aliases repeat", _line(event))
 
     def _alias(self, event: Any, path: FieldPath) -> tuple[JsonValue, int]:
         line = _line(event)

@@ -28,6 +28,8 @@ _STAND_INS: dict[FieldPath, JsonValue] = {
 """What takes the place of a faulty field that cannot be left out."""
 
 _REPAIRS = 10
+MAX_FAULTS = 200
+"""More are not told: nobody reads them, and they would take long to write."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class Fault:
 def validate(data: JsonValue, *, rules: bool = True) -> tuple[TaskDocument | None, list[Fault]]:
     """The document, or None and every fault; `rules` False leaves out those between fields."""
     document, errors, replaced = _fields(data)
-    faults = [_fault(error, data) for error in errors]
+    faults = [_fault(error, data) for error in errors[:MAX_FAULTS]]
     if document and rules:
         broken = [each for each in violations(document) if not _reads(each, replaced)]
-        faults += [_broken(each, data) for each in broken]
+        faults += [_broken(each, data) for each in broken[:MAX_FAULTS]]
     return (None if faults else document), faults
 
 

@@ -139,17 +139,16 @@ def _concurrency(section: OldSection) -> int:
 
 
 def _seconds(section: OldSection, default: int) -> int:
+    """Write the seconds of a load point, which were minutes; the default stands in for what is refused."""
     minutes = section.get("max_time_per_iteration", int)
     if not section.has("max_time_per_iteration"):
         minutes = default
         section.note(Level.DEFAULTED, "max_time_per_iteration", f"{default} minutes ({60 * default} s), as before")
-    elif minutes is not None and minutes >= 1:
-        section.note(Level.CONVERTED, "max_time_per_iteration", f"{minutes} minutes: workload.seconds {60 * minutes}")
-    if minutes is None or minutes < 1:
-        section.refuse(
-            "max_time_per_iteration", "whole minutes are needed, at least 1"
-        ) if minutes is not None else None
+    elif minutes is None or minutes < 1:
+        section.refuse("max_time_per_iteration", "whole minutes are needed, at least 1")
         return 60 * default
+    else:
+        section.note(Level.CONVERTED, "max_time_per_iteration", f"{minutes} minutes: workload.seconds {60 * minutes}")
     section.translation.put(("workload", "seconds"), 60 * minutes, section.at("max_time_per_iteration"))
     return 60 * int(minutes)
 

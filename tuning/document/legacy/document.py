@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from tuning.document.goals import StrategyName
 from tuning.document.legacy.benchmark import benchmark
 from tuning.document.legacy.goals import goals, limits, slo
 from tuning.document.legacy.parameters import search_space
@@ -30,7 +31,17 @@ _FIELDS = (
     "storage",
     "gpu_type",
 )
-_MARKS = frozenset(_FIELDS) - {"description", "model", "slo"}
+_MARKS = frozenset(
+    {
+        "task_name",
+        "deployment_mode",
+        "base_runtime",
+        "runtime_image_tag",
+        "quant_config",
+        "parallel_config",
+        "optimization",
+    }
+)
 _MODES = ("docker", "ome", "local")
 _ENGINES = (EngineName.VLLM, EngineName.SGLANG)
 
@@ -57,7 +68,7 @@ def translate(source: dict[str, JsonValue]) -> Translation:
     slo(translation)
     load_points, load_point_s = benchmark(translation, mode)
     limits(translation, load_points, load_point_s)
-    search_space(translation, engine, strategy == "grid")
+    search_space(translation, engine, strategy is StrategyName.GRID)
     return translation
 
 
@@ -66,7 +77,7 @@ def _mode(top: OldSection) -> str:
     if not top.has("deployment_mode"):
         top.note(Level.DEFAULTED, "deployment_mode", "docker, as before")
     elif mode not in _MODES:
-        top.refuse("deployment_mode", f"allowed are {', '.join(_MODES)}") if mode is not None else None
+        top.refuse("deployment_mode", f"allowed are {', '.join(_MODES)}")
     mode = mode if mode in _MODES else "docker"
     top.translation.put(("deployment", "mode"), mode, top.at("deployment_mode"))
     return str(mode)

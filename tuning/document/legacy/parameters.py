@@ -1,6 +1,5 @@
 """The search space of an earlier document: `parameters`, quant_config and parallel_config together."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import JsonValue
@@ -45,7 +44,7 @@ def search_space(translation: Translation, engine: EngineName, grid: bool) -> No
     old = translation.source.get("parameters")
     if old is None:
         translation.refuse(("parameters",), "is needed; {} tries the engine's defaults only")
-    section = translation.section(("parameters",), list(old) if isinstance(old, dict) else [])
+    section = translation.section(("parameters",), old if isinstance(old, dict) else ())
     for name in section.fields:
         _parameter(section, name, engine, grid)
     _add_quantisation(translation, engine)
@@ -64,14 +63,15 @@ def _parameter(section: OldSection, old: str, engine: EngineName, grid: bool) ->
     else:
         if name != old:
             section.note(Level.RENAMED, old, f"read as {name}")
-        value = section.fields[old]
-        _RANGE_OR_LIST[isinstance(value, dict)](section, old, (*_SPACE, name), grid)
+        _values(section, old, (*_SPACE, name), grid)
 
 
-def _listed(section: OldSection, old: str, new: FieldPath, grid: bool) -> None:
-    """A list, or the one value that was meant by a scalar; `grid` makes no difference."""
+def _values(section: OldSection, old: str, new: FieldPath, grid: bool) -> None:
+    """A list, a mapping that says its type, or the one value that was meant by a scalar."""
     value = section.fields[old]
-    if value is None:
+    if isinstance(value, dict):
+        _described(section, old, new, grid)
+    elif value is None:
         section.note(Level.IGNORED, old, "left at the engine's default")
     elif isinstance(value, list):
         _put_values(section, old, new, value, section.at(old))
@@ -108,7 +108,7 @@ def _described(section: OldSection, old: str, new: FieldPath, grid: bool) -> Non
     elif kind not in _RANGES:
         inner.refuse("type", f"allowed are {', '.join((*_LISTS, *_RANGES))}")
     elif grid and not inner.has("step"):
-        section.refuse(old, "grid needs a `step` for a range; so do give one, or take strategy random or bayesian")
+        section.refuse(old, "grid needs a `step` for a range; give one, or take strategy random or bayesian")
     else:
         section.note(Level.CONVERTED, old, f"type {kind} from low to high: read as a range from min to max")
         _put_range(inner, new, _RANGES[kind])
@@ -121,9 +121,6 @@ def _put_range(inner: OldSection, new: FieldPath, kind: str) -> None:
         inner.translation.came_from((*new, field), inner.at(old))
         if inner.has(old):
             inner.translation.put((*new, field), inner.fields[old], inner.at(old))
-
-
-_RANGE_OR_LIST = {True: _described, False: _listed}
 
 
 def _add_quantisation(translation: Translation, engine: EngineName) -> None:
@@ -148,12 +145,11 @@ def _add_parallelism(translation: Translation, engine: EngineName) -> None:
     given = _parameters(translation)
     attention = given.get("enable-dp-attention")
     space, constraints = parallelism(translation, engine, attention if isinstance(attention, list) else [])
-    for name, values in list(space.items()):
+    for name, values in space.items():
         if name in given and same_text(given[name]) != same_text(values):
             message = f"{name} is also given in parameters, with other values; take one of them out"
             translation.refuse(("parallel_config",), message)
-        space.pop(name) if name in given else None
-    _add(translation, space, ("parallel_config",))
+    _add(translation, {name: values for name, values in space.items() if name not in given}, ("parallel_config",))
     if constraints:
         translation.put(("search_space", "constraints"), constraints, ("parallel_config",))
 
@@ -167,8 +163,3 @@ def _parameters(translation: Translation) -> dict[str, Any]:
 def _add(translation: Translation, space: Space, old: FieldPath) -> None:
     for name, values in space.items():
         translation.put((*_SPACE, name), values, old)
-
-
-def strategy_is_grid(names: Sequence[str], strategy: str | None) -> bool:
-    """Whether the strategy, called by one of `names` if it is grid search, tries every combination."""
-    return strategy is None or strategy in names

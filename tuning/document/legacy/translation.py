@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from tuning.document.base import FieldPath
 from tuning.document.messages import shown, unknown_field, visible
 from tuning.document.report import Level
-from tuning.document.validation import Fault, value_at
+from tuning.document.validation import MAX_FAULTS, Fault, value_at
 
 _NEEDED: dict[type, str] = {
     str: "text is needed",
@@ -58,7 +58,7 @@ class Translation:
 
     def refuse(self, path: FieldPath, message: str) -> None:
         """The field at `path` of the old document cannot be translated; said once of it and of what lies in it."""
-        if any(fault.path == path[: len(fault.path)] for fault in self.faults):
+        if len(self.faults) >= MAX_FAULTS or any(fault.path == path[: len(fault.path)] for fault in self.faults):
             return
         self.faults.append(Fault(path, message, visible(value_at(self.source, path), path)))
 
@@ -69,9 +69,8 @@ class Translation:
             if value is not None:
                 self.refuse(path, f"{_NEEDED[dict]}, not {shown(value, path)}")
             value = {}
-        for name in value:
-            if name not in known:
-                self.refuse((*path, name), unknown_field(name, known))
+        for name in [name for name in value if name not in known][:MAX_FAULTS]:
+            self.refuse((*path, name), unknown_field(name, known))
         return OldSection(self, path, value)
 
 
