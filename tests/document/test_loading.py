@@ -176,6 +176,12 @@ def test_a_wrong_search_space_is_told_with_the_parameter(space: dict[str, object
     assert message in problems(document(search_space=space))[f"search_space.{path}"]
 
 
+def test_too_many_parameters_and_a_wrong_one_are_told_without_a_traceback() -> None:
+    parameters = {f"p{number}": [] if number == 7 else [1] for number in range(600)}
+    space = {"parameters": parameters, "fixed": parameters, "constraints": ["p1 > 0"] * 101}
+    assert "at most 500 are allowed" in problems(document(search_space=space))["search_space.parameters"]
+
+
 def test_parameters_beside_a_circle_are_not_blamed_for_it() -> None:
     when = {"a": "b", "b": "c", "c": "a", "before": "a", "after": "x"}
     parameters = {name: {"values": [1], "when": {parent: 1}} for name, parent in when.items()}

@@ -76,16 +76,17 @@ def _is_shortened(error: ErrorDetails, errors: list[ErrorDetails]) -> bool:
 
 def _replace(data: Any, error: ErrorDetails, path: FieldPath) -> FieldPath:
     """Take the faulty field at `path` out of `data`, or put its stand-in there; the path of what was touched."""
-    if error["type"] != "extra_forbidden" and error["loc"][-1] != "[key]":
+    if error["type"] != "extra_forbidden" and error["loc"][-1:] != ("[key]",):
         for length in range(1, len(path) + 1):
-            if (pattern := _pattern(path[:length])) in _STAND_INS:
-                value_at(data, path[: length - 1])[path[length - 1]] = copy.deepcopy(_STAND_INS[pattern])
+            holder = value_at(data, path[: length - 1])
+            if (pattern := _pattern(path[:length])) in _STAND_INS and isinstance(holder, dict):
+                holder[path[length - 1]] = copy.deepcopy(_STAND_INS[pattern])
                 return path[:length]
     if error["type"] == "missing":
         path = path[:-1]
     while isinstance(value_at(data, path[:-1]), list):
         path = path[:-1]
-    if isinstance(holder := value_at(data, path[:-1]), dict):
+    if path and isinstance(holder := value_at(data, path[:-1]), dict):
         holder.pop(path[-1], None)
     return path
 
