@@ -1,12 +1,32 @@
-"""Engines for the tests of the load generators."""
+"""Engines and load generators for the tests."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.simulated_engine.processes import EngineProcess
+from tuning.benchmarks.genai_bench import default_executable
 
 TTFT_MS, TPOT_MS = 50.0, 10.0
+ROOT = Path(__file__).parents[2]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "genai_bench: needs the real genai-bench (`manage.py install_genai_bench`)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests of the real tool out unless they are asked for with `-m genai_bench`."""
+    if config.getoption("markexpr"):
+        return
+    real = [item for item in items if item.get_closest_marker("genai_bench")]
+    config.hook.pytest_deselected(items=real)
+    items[:] = [item for item in items if item not in real]
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +37,32 @@ def engine() -> Iterator[str]:
         yield process.url()
     finally:
         process.close()
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A genai-bench: its executable, and a tokenizer folder that it can use."""
+
+    executable: Path
+    tokenizer: str
+
+
+@pytest.fixture(scope="session", params=["stand-in", pytest.param("real", marks=pytest.mark.genai_bench)])
+def tool(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tool:
+    """The stand-in, and the real tool where it is asked for."""
+    folder = tmp_path_factory.mktemp("tool")
+    if request.param == "real":
+        return _real_tool(folder)
+    script = folder / "genai-bench"
+    script.write_text(f"#!{sys.executable}\n" + (Path(__file__).parent / "stand_in.py").read_text())
+    script.chmod(0o755)
+    return Tool(script, str(folder))
+
+
+def _real_tool(folder: Path) -> Tool:
+    executable = Path(os.environ.get("AUTOTUNER_GENAI_BENCH") or default_executable())
+    assert executable.exists(), f"genai-bench is not at {executable}: run `manage.py install_genai_bench` first"
+    model = folder / "tiny-model"
+    python = executable.with_name("python")
+    subprocess.run([python, ROOT / "examples" / "make_tiny_model.py", model], check=True, stdout=subprocess.DEVNULL)
+    return Tool(executable, str(model))

@@ -1,7 +1,10 @@
 """Load requests for tests, and what is handed down with them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tuning.benchmarks.base import LoadRequest
 from tuning.document.goals import SLO, Limits
@@ -41,6 +44,12 @@ class Log(list[tuple[str, str]]):
     def texts(self, level: str) -> list[str]:
         """The lines of one level."""
         return [text for own, text in self if own == level]
+
+
+def still_running(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those of `processes` that have not ended after 10 s; a zombie that nobody reaps has ended."""
+    _, alive = psutil.wait_procs(list(processes), timeout=10)
+    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
 def never() -> None:

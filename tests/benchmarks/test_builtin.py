@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.benchmarks.conftest import TPOT_MS, TTFT_MS
-from tests.benchmarks.requests import GiveUp, Log, load_request, never
+from tests.benchmarks.requests import GiveUp, Log, load_request, never, still_running
 from tests.benchmarks.server import DONE, ROLE, Move, Reply, delta, serving, usage, whole_answer
 from tuning.benchmarks.builtin.adapter import ROOT, Builtin
 from tuning.benchmarks.builtin.rows import read_rows
@@ -282,8 +282,7 @@ def test_the_client_ends_when_the_worker_is_killed(tmp_path: Path) -> None:
         finally:
             worker.send_signal(signal.SIGKILL)
             worker.wait()
-        _, alive = psutil.wait_procs(clients, timeout=10)
-        assert not alive
+        assert not still_running(clients)
 
 
 def test_a_client_that_somebody_else_ends_is_no_measurement(tmp_path: Path) -> None:

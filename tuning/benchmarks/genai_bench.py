@@ -10,11 +10,13 @@ import json
 import math
 import os
 import shutil
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tuning.benchmarks import guard
 from tuning.benchmarks.base import LoadRequest
 from tuning.benchmarks.builtin.adapter import Builtin
 from tuning.benchmarks.builtin.dataset import DatasetProblem, read_prompts
@@ -35,6 +37,7 @@ TASKS = {
 }
 # The tool insists on a key and writes it in plain text everywhere; engines of a tuning task have none.
 KEY, REDACTED = "key-that-no-engine-asks-for", "[redacted]"
+GUARD = (sys.executable, "-I", guard.__file__)
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 _QUIET = {"TOKENIZERS_PARALLELISM": "false", "ENABLE_UI": "false", "MPLBACKEND": "Agg", "PYTHONUNBUFFERED": "1"}
 
@@ -62,43 +65,49 @@ class GenaiBench:
 
     def run(self, request: LoadRequest, *, log: LogSink, stop: StopCheck) -> Measurement:
         """Run the load point; the tool's own files stay in a fresh folder `run-*` of the request's folder."""
-        self._check(request)
+        self._check_installed()
+        tokenizer = _tokenizer(request)
         with writing(request.folder):
-            folder = Path(tempfile.mkdtemp(prefix="run-", dir=request.folder))
+            folder = Path(tempfile.mkdtemp(prefix="run-", dir=request.folder)).resolve()
             dataset = _dataset_file(request, folder)
-        command = _command(self._executable, request, folder, dataset)
+        command = _command(self._executable, request, tokenizer, folder, dataset)
 
         def on_line(line: str) -> None:
             log("debug", line.replace(KEY, REDACTED))
 
         try:
-            with Child(command, env=_environment(request), cwd=folder, on_line=on_line) as child:
+            with Child([*GUARD, *command], env=_environment(request, tokenizer), cwd=folder, on_line=on_line) as child:
                 code = child.wait(request.limits.load_point_s, stop)
         finally:
             _redact(folder)
-        level = find_level(folder / RESULTS, request.load_point.scenario, _fixed_output(request))
+        level = find_level(folder / RESULTS, request.load_point.scenario, _least_output_tokens(request))
         return _measurement(request, level, code, child)
 
-    def _check(self, request: LoadRequest) -> None:
+    def _check_installed(self) -> None:
         if shutil.which(self._executable) is None:
             raise BenchmarkError(
                 f"genai-bench is not at {self._executable}; `manage.py install_genai_bench` installs it, or set "
                 "AUTOTUNER_GENAI_BENCH to its path"
             )
-        tokenizer = Path(request.tokenizer).expanduser()
-        if _is_path(request.tokenizer) and not tokenizer.is_dir():
-            raise BenchmarkError(f"the tokenizer folder {tokenizer} does not exist; genai-bench needs the model's own")
 
 
-def _is_path(tokenizer: str) -> bool:
-    return tokenizer.startswith(("/", "./", "../", "~"))
+def _tokenizer(request: LoadRequest) -> str:
+    """The tokenizer's absolute folder, or its id on the model hub; BenchmarkError when it can be neither."""
+    folder = Path(request.tokenizer).expanduser()
+    if request.tokenizer and folder.is_dir():
+        return str(folder.resolve())
+    if not request.tokenizer or request.tokenizer.startswith(("/", "./", "../", "~")):
+        raise BenchmarkError(
+            f"genai-bench needs the model's tokenizer, and there is no folder {request.tokenizer!r}; "
+            "set model.tokenizer to a folder with tokenizer.json, or to an id on the model hub"
+        )
+    return request.tokenizer
 
 
-def _command(executable: Path, request: LoadRequest, folder: Path, dataset: Path | None) -> list[str]:
+def _command(executable: Path, request: LoadRequest, tokenizer: str, folder: Path, dataset: Path | None) -> list[str]:
     workload, point = request.workload, request.load_point
     streams = point.concurrency or 1
     kind = parse_scenario(point.scenario).kind
-    tokenizer = str(Path(request.tokenizer).expanduser()) if _is_path(request.tokenizer) else request.tokenizer
     options = {
         # Before --task and --api-key. The backend openai drops ignore_eos; vllm and sglang speak the same protocol.
         "api-backend": "vllm" if workload.ignore_eos else "openai",
@@ -122,7 +131,7 @@ def _command(executable: Path, request: LoadRequest, folder: Path, dataset: Path
     if dataset is not None:
         options |= {"dataset-path": str(dataset), "dataset-prompt-column": "prompt"}
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return [str(executable), "benchmark", *flags]
+    return [str(executable.expanduser().absolute()), "benchmark", *flags]
 
 
 def _body_fields(request: LoadRequest, kind: ScenarioKind) -> dict[str, object]:
@@ -150,11 +159,11 @@ def _dataset_file(request: LoadRequest, folder: Path) -> Path | None:
     return path
 
 
-def _environment(request: LoadRequest) -> dict[str, str]:
+def _environment(request: LoadRequest, tokenizer: str) -> dict[str, str]:
     """The worker's environment without our Python, never through a proxy to the engine, offline where possible."""
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONHOME")}
     hosts = ",".join(filter(None, (env.get("NO_PROXY") or env.get("no_proxy"), urlsplit(request.base_url).hostname)))
-    offline = _OFFLINE if Path(request.tokenizer).expanduser().is_dir() else {}
+    offline = _OFFLINE if Path(tokenizer).is_absolute() else {}
     return {**env, **_QUIET, **offline, "NO_PROXY": hosts, "no_proxy": hosts}
 
 
@@ -166,11 +175,12 @@ def _redact(folder: Path) -> None:
                 path.write_text(text.replace(KEY, REDACTED), encoding="utf-8")
 
 
-def _fixed_output(request: LoadRequest) -> int | None:
-    """The output tokens that every answer must have; the tool keeps no lengths of single requests."""
+def _least_output_tokens(request: LoadRequest) -> int:
+    """What every answer must have; the tool does not keep the lengths that it drew for single requests."""
     scenario = parse_scenario(request.load_point.scenario)
-    fixed = scenario.kind is ScenarioKind.FIXED and request.workload.ignore_eos
-    return scenario.output[0] if fixed else None
+    if scenario.kind in (ScenarioKind.EMBEDDINGS, ScenarioKind.RERANK):
+        return 0
+    return scenario.output[0] if scenario.kind is ScenarioKind.FIXED and request.workload.ignore_eos else 1
 
 
 def _measurement(request: LoadRequest, level: Level | None, code: int | None, child: Child) -> Measurement:
@@ -184,7 +194,7 @@ def _measurement(request: LoadRequest, level: Level | None, code: int | None, ch
     if code is None:
         text = f"genai-bench did not end within {request.limits.load_point_s:g} s (limits.load_point_s)"
         return replace(measurement, reason=Reason.DEADLINE, message=text)
-    if level is None:
+    if level is None or (measurement.ok and level.duration_s <= 0):
         text = f"genai-bench ended with code {code} and no result: {_last_words(child)}"
         return replace(measurement, reason=Reason.BENCHMARK_FAILED, message=text)
     return measurement

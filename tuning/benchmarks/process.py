@@ -22,8 +22,8 @@ KEPT_LINES = 50
 class Child:
     """A child in its own process group, without a shell, its output read line by line.
 
-    With a `lifeline` its standard input is a pipe that nobody writes to and that ends when this process does; else it
-    is /dev/null. Leaving the `with` block ends the whole group: TERM, then KILL after a second.
+    Its standard input is a pipe that nobody writes to and that ends when this process does: the child must watch it, or
+    be run by `guard`. Leaving the `with` block ends the whole group: TERM, then KILL after a second.
     """
 
     def __init__(
@@ -33,7 +33,6 @@ class Child:
         env: Mapping[str, str],
         cwd: Path,
         on_line: Callable[[str], None],
-        lifeline: bool = False,
     ) -> None:
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._on_line = on_line
@@ -42,7 +41,7 @@ class Child:
                 command,
                 env=dict(env),
                 cwd=cwd,
-                stdin=subprocess.PIPE if lifeline else subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -86,7 +86,7 @@ def _run_client(plan: Plan, request: LoadRequest, log: LogSink, stop: StopCheck)
         plan.write(plan_file)
     command = [sys.executable, "-m", "tuning.benchmarks.builtin", str(plan_file)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with Child(command, env=env, cwd=ROOT, on_line=lambda line: log("debug", line), lifeline=True) as child:
+    with Child(command, env=env, cwd=ROOT, on_line=lambda line: log("debug", line)) as child:
         code = child.wait(plan.deadline_s + HARD_LIMIT_GRACE_S, stop)
     if code is None:
         raise BenchmarkError(_deadline_text(plan) + ", and its client did not end either", Reason.DEADLINE)

@@ -1,0 +1,82 @@
+"""Children that never outlive their load point."""
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.benchmarks.requests import GiveUp, Log, load_request, never
+from tuning.benchmarks.process import Child
+from tuning.benchmarks.registry import BENCHMARKS, benchmark_for
+from tuning.document.workload import BenchmarkName
+from tuning.errors import BenchmarkError
+
+STUBBORN = (
+    "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+    "print(child.pid, flush=True); time.sleep(60)"
+)
+
+
+def child(code: str, lines: list[str]) -> Child:
+    return Child([sys.executable, "-c", code], env=os.environ, cwd=Path.cwd(), on_line=lines.append)
+
+
+def test_the_exit_code_and_every_line_are_there_at_the_end() -> None:
+    lines: list[str] = []
+    with child("print('one'); import sys; print('two', file=sys.stderr); sys.exit(3)", lines) as started:
+        assert started.wait(30, never) == 3
+    assert sorted(lines) == ["one", "two"]
+
+
+def test_a_child_that_ignores_term_and_its_own_child_are_killed() -> None:
+    lines: list[str] = []
+    said = threading.Event()
+
+    def stop() -> None:
+        if lines:
+            said.set()
+            raise GiveUp
+
+    start = time.monotonic()
+    with pytest.raises(GiveUp), child(STUBBORN, lines) as started:
+        started.wait(30, stop)
+    assert said.is_set()
+    grandchild = int(lines[0])
+    assert not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE
+    assert time.monotonic() - start < 30
+
+
+def test_a_limit_that_passes_is_not_an_exit_code() -> None:
+    with child("import time; time.sleep(60)", []) as started:
+        assert started.wait(0.3, never) is None
+
+
+def test_a_program_that_does_not_exist_is_a_sentence() -> None:
+    with pytest.raises(BenchmarkError, match="/nowhere cannot be started: No such file"):
+        Child(["/nowhere"], env={}, cwd=Path.cwd(), on_line=print)
+
+
+def test_no_descriptor_is_left_open() -> None:
+    """Pitfall A12b."""
+
+    def run() -> None:
+        with child("print('x')", []) as started:
+            started.wait(30, never)
+
+    run()
+    before = psutil.Process().num_fds()
+    for _ in range(5):
+        run()
+    assert psutil.Process().num_fds() == before
+
+
+def test_every_load_generator_of_the_document_is_registered(tmp_path: Path) -> None:
+    assert set(BENCHMARKS) == set(BenchmarkName)
+    for name in BenchmarkName:
+        request = load_request("http://127.0.0.1:9", tmp_path, warmup_requests=0)
+        benchmark_for(name, genai_bench=tmp_path / "genai-bench").warm_up(request, log=Log(), stop=never)
