@@ -16,6 +16,7 @@ class Move(Enum):
     """What an answer may do besides sending bytes."""
 
     CUT = "close the connection in the middle of the answer"
+    PAUSE = "5 ms, as an engine takes"
     HANG = "send nothing more until the client has gone"
 
 
@@ -97,6 +98,9 @@ def serving(script: Script) -> Iterator[ScriptedServer]:
         def _send(self, piece: bytes | Move) -> bool:
             if piece is Move.CUT:
                 return False
+            if piece is Move.PAUSE:
+                time.sleep(0.005)
+                return True
             if piece is Move.HANG:
                 server.hanging.set()
                 self.connection.settimeout(30)
@@ -171,8 +175,11 @@ def usage(prompt_tokens: int, completion_tokens: int) -> bytes:
 
 
 def whole_answer(body: dict[str, Any]) -> Reply:
-    """Exactly the tokens that were asked for, one event each."""
+    """Exactly the tokens that were asked for, one event each, with a pause after the first.
+
+    Without any, genai-bench has no TPOT for a single request and gives up.
+    """
     tokens = body["max_tokens"]
     texts = [delta(f" {n}", "length" if n == tokens - 1 else None) for n in range(tokens)]
     prompt_tokens = len(body["messages"][0]["content"].split()) + 5
-    return Reply([ROLE, *texts, usage(prompt_tokens, tokens), DONE])
+    return Reply([ROLE, *texts[:1], Move.PAUSE, *texts[1:], usage(prompt_tokens, tokens), DONE])
