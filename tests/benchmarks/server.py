@@ -58,8 +58,11 @@ class ScriptedServer:
 
 
 @contextmanager
-def serving(script: Script) -> Iterator[ScriptedServer]:
-    """Answer the n-th streamed request with `script(n, body)` until the block is left."""
+def serving(script: Script, *, longest_prompt: int = 1000) -> Iterator[ScriptedServer]:
+    """Answer the n-th streamed request with `script(n, body)` until the block is left.
+
+    Calibration is answered with a token a word and 5 for the chat template, up to `longest_prompt` words.
+    """
     lock = threading.Lock()
 
     class Handler(socketserver.StreamRequestHandler):
@@ -69,7 +72,8 @@ def serving(script: Script) -> Iterator[ScriptedServer]:
                 with lock:
                     number = len(server.loaded())
                     server.seen.append(request)
-                reply = _usage(request.body) if request.body.get("stream") is False else script(number, request.body)
+                calibrating = request.body.get("stream") is False
+                reply = _usage(request.body, longest_prompt) if calibrating else script(number, request.body)
                 if not self._answer(reply):
                     return
 
@@ -148,9 +152,10 @@ class _Server(socketserver.ThreadingTCPServer):
                 continue
 
 
-def _usage(body: dict[str, Any]) -> Reply:
-    """The answer that calibration reads: one token a word, and 5 for the chat template."""
+def _usage(body: dict[str, Any], longest_prompt: int) -> Reply:
     words = len(body["messages"][0]["content"].split())
+    if words > longest_prompt:
+        return Reply([b'{"error": {"message": "too long"}}'], status=400)
     answer = {"choices": [], "usage": {"prompt_tokens": words + 5, "completion_tokens": 2}}
     return Reply([json.dumps(answer).encode()], content_type="application/json")
 

@@ -131,6 +131,12 @@ def test_prompts_get_the_length_that_was_asked_for(tmp_path: Path) -> None:
     assert log.texts("warning") == []
 
 
+def test_an_engine_with_a_short_context_is_asked_with_prompts_as_long_as_the_load(tmp_path: Path) -> None:
+    with serving(lambda _, body: whole_answer(body), longest_prompt=60) as server:
+        measurement = Builtin().run(load_request(server.url, tmp_path, scenarios=("D(40,4)",)), log=Log(), stop=never)
+    assert measurement.extra["input_tokens_served"] == 40
+
+
 def test_served_lengths_that_differ_are_reported(tmp_path: Path) -> None:
     def twice_the_prompt(_: int, body: dict[str, object]) -> Reply:
         return Reply([ROLE, *(delta(" x") for _ in range(8)), usage(40, 8), DONE])

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,11 +23,12 @@ from tuning.benchmarks.builtin.adapter import Builtin
 from tuning.benchmarks.builtin.dataset import DatasetProblem, read_prompts
 from tuning.benchmarks.files import writing
 from tuning.benchmarks.genai_results import Level, find_level
+from tuning.benchmarks.lengths import length_values, length_warnings
 from tuning.benchmarks.process import Child
 from tuning.document.scenarios import ScenarioKind, parse_scenario
 from tuning.errors import BenchmarkError, Reason
 from tuning.hooks import LogSink, StopCheck
-from tuning.scoring.metrics import Measurement, summarise
+from tuning.scoring.metrics import Measurement, RequestRow, RequestStatus, summarise
 
 VERSION = "0.0.5"
 RESULTS = "results"
@@ -81,7 +83,10 @@ class GenaiBench:
         finally:
             _redact(folder)
         level = find_level(folder / RESULTS, request.load_point.scenario, _least_output_tokens(request))
-        return _measurement(request, level, code, child)
+        measurement = _measurement(request, level, code, child)
+        for text in length_warnings(measurement):
+            log("warning", text)
+        return measurement
 
     def _check_installed(self) -> None:
         if shutil.which(self._executable) is None:
@@ -190,6 +195,7 @@ def _measurement(request: LoadRequest, level: Level | None, code: int | None, ch
         window_s=level.duration_s if level else 0.0,
         slo=request.slo,
         min_completed=request.workload.min_completed,
+        extra=_lengths(request, level.rows) if level else None,
     )
     if code is None:
         text = f"genai-bench did not end within {request.limits.load_point_s:g} s (limits.load_point_s)"
@@ -198,6 +204,17 @@ def _measurement(request: LoadRequest, level: Level | None, code: int | None, ch
         text = f"genai-bench ended with code {code} and no result: {_last_words(child)}"
         return replace(measurement, reason=Reason.BENCHMARK_FAILED, message=text)
     return measurement
+
+
+def _lengths(request: LoadRequest, rows: Sequence[RequestRow]) -> dict[str, float]:
+    """Served lengths, and the requested ones where every request has the same."""
+    scenario = parse_scenario(request.load_point.scenario)
+    fixed = scenario.kind in (ScenarioKind.FIXED, ScenarioKind.EMBEDDINGS)
+    done = [row for row in rows if row.status is RequestStatus.OK]
+    return {
+        **length_values("input", scenario.input if fixed else (), [row.input_tokens for row in done]),
+        **length_values("output", scenario.output if fixed else (), [row.output_tokens for row in done]),
+    }
 
 
 def _last_words(child: Child) -> str:

@@ -14,6 +14,7 @@ import signal
 import stat
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,16 @@ def main(arguments: list[str]) -> int:
     except (DatasetProblem, BenchmarkError) as problem:
         print(problem, flush=True)  # noqa: T201
         return REFUSED
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
     return 0
 
 
 async def _run(plan: Plan) -> None:
     give_up_at = time.monotonic() + plan.deadline_s
+    this = asyncio.current_task()
+    assert this is not None  # noqa: S101
+    _when_told_to_stop(this.cancel)
     async with open_session(plan) as session:
         if plan.calibration is None and plan.dataset is None:
             plan = replace(plan, calibration=await calibrate(plan, session))
@@ -55,16 +61,21 @@ async def _run(plan: Plan) -> None:
 
 
 async def _run_alone(load: Load, deadline_s: float) -> None:
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, load.end, "stopped")
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
-        loop.add_reader(0, load.end, "stopped")
+    _when_told_to_stop(lambda: load.end("stopped"))
     # What exists now lives to the end; looking through it again and again would hold up the answers.
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     await load.run(max(0.0, deadline_s))
-    loop.remove_reader(0)
+
+
+def _when_told_to_stop(stop: Callable[[], object]) -> None:
+    """Have SIGTERM and the end of the standard input call `stop`, in place of what they called before."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        loop.remove_reader(0)
+        loop.add_reader(0, stop)
 
 
 def _summary(load: Load) -> dict[str, Any]:

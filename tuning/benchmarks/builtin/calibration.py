@@ -2,61 +2,66 @@
 
 import asyncio
 import json
-from dataclasses import replace
+from itertools import cycle, islice
 
 import aiohttp
 
-from tuning.benchmarks.builtin.plan import Calibration, Phase, Plan, Task
-from tuning.benchmarks.builtin.prompts import Bodies, prompts_of
+from tuning.benchmarks.builtin.plan import Calibration, Plan, Task
+from tuning.benchmarks.builtin.prompts import Bodies, vocabulary
 
 ATTEMPTS, PAUSE_S = 3, 0.2
-LONGEST_WORDS = 512
 MIN_TOKENS_PER_WORD = 0.1
 
 
 async def calibrate(plan: Plan, session: aiohttp.ClientSession) -> Calibration | None:
-    """Ask for the token counts of a short and a long prompt and draw a line through them; None when it gets no answer.
+    """Ask for the token counts of two prompts and draw a line through them; None when it gets no answer.
 
-    Two requests with two tokens of output each. Nothing in it is random, so that the same tokenizer gives the same
-    answer in every experiment.
+    The prompts are the whole vocabulary, once and twice, so the line is exact for the mean word. Where that is more
+    than the engine takes, two prompts as long as the plan's own must do. Nothing is random, so that the same tokenizer
+    gives the same answer in every experiment.
     """
-    long = min(LONGEST_WORDS, max(plan.input_tokens))
-    sizes = (max(1, long // 4), long)
-    trial = replace(plan, phase=Phase.CALIBRATION, input_tokens=sizes, output_tokens=(1, 1), calibration=Calibration())
+    words = len(vocabulary())
+    longest = max(plan.input_tokens)
     try:
         async with asyncio.timeout(plan.first_token_s):
-            shorter = await _count(trial, session, 0)
-            longer = await _count(trial, session, 1) if shorter else 0
+            for shorter, longer in ((words, 2 * words), (max(1, longest // 4), longest)):
+                if found := await _calibrate_with(plan, session, shorter, longer):
+                    return found
     except TimeoutError:
         return None
-    return _line_through(sizes, (shorter, longer)) if shorter and longer else None
+    return None
 
 
-def _line_through(words: tuple[int, int], tokens: tuple[int, int]) -> Calibration | None:
-    """The calibration that gives both counts; None when tokens hardly grow with words (useless counts)."""
-    if words[0] == words[1]:
-        return Calibration(1.0, tokens[0] - words[0])
-    slope = (tokens[1] - tokens[0]) / (words[1] - words[0])
-    return Calibration(slope, tokens[1] - slope * words[1]) if slope > MIN_TOKENS_PER_WORD else None
+async def _calibrate_with(plan: Plan, session: aiohttp.ClientSession, shorter: int, longer: int) -> Calibration | None:
+    low = await _count(plan, session, shorter)
+    high = await _count(plan, session, longer) if low else 0
+    if not low or not high:
+        return None
+    if shorter == longer:
+        return Calibration(1.0, low - shorter)
+    slope = (high - low) / (longer - shorter)
+    return Calibration(slope, high - slope * longer) if slope > MIN_TOKENS_PER_WORD else None
 
 
-async def _count(trial: Plan, session: aiohttp.ClientSession, index: int) -> int:
-    text = prompts_of(trial).text(index, trial.input_tokens[index])
-    body = _whole_answer(trial, text)
+async def _count(plan: Plan, session: aiohttp.ClientSession, words: int) -> int:
+    """The engine's token count of a prompt of `words` words; 0 when it gives none."""
+    body = _whole_answer(plan, " ".join(islice(cycle(vocabulary()), words)))
     for attempt in range(ATTEMPTS):
         await asyncio.sleep(PAUSE_S * attempt)
         try:
-            async with session.post(trial.url, data=body) as response:
+            async with session.post(plan.url, data=body) as response:
+                if 400 <= response.status < 500:
+                    return 0
                 return int(json.loads(await response.read())["usage"]["prompt_tokens"])
         except (aiohttp.ClientError, OSError, ValueError, KeyError, TypeError):
             continue
     return 0
 
 
-def _whole_answer(trial: Plan, text: bytes) -> bytes:
-    """The same request without streaming, for an answer that holds the usage."""
-    body = json.loads(Bodies.of(trial).body(text, 2))
-    if trial.task is Task.CHAT:
-        body.pop("stream_options")
+def _whole_answer(plan: Plan, text: str) -> bytes:
+    """A request of the plan's kind without streaming, for an answer that holds the usage."""
+    body = json.loads(Bodies.of(plan).body(text.encode(), 2))
+    if plan.task is Task.CHAT:
+        del body["stream_options"]
         body["stream"] = False
     return json.dumps(body).encode()

@@ -129,7 +129,7 @@ def _fail(row: Row, status: str, message: str) -> None:
 def _cause(error: aiohttp.ClientError) -> str:
     """The plain words of the system, without the address, so that equal errors are counted together."""
     cause = getattr(error, "os_error", None)
-    return (os.strerror(cause.errno) if cause is not None and cause.errno else str(error))[:150]
+    return (os.strerror(cause.errno) if cause is not None and (cause.errno or 0) > 0 else str(error))[:150]
 
 
 def _http_text(text: str) -> str:

@@ -16,7 +16,6 @@ class Phase(StrEnum):
 
     WARMUP = "warmup"
     MEASURED = "measured"
-    CALIBRATION = "calibration"
 
 
 class Task(StrEnum):

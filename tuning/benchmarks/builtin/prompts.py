@@ -21,7 +21,7 @@ from tuning.benchmarks.builtin.plan import Phase, Plan, Task
 
 HEAD_WORDS = 4
 POOL_WORDS = 20_000
-_PHASES = {Phase.MEASURED: 0, Phase.WARMUP: 1, Phase.CALIBRATION: 2}
+_PHASES = {Phase.MEASURED: 0, Phase.WARMUP: 1}
 _POINTS = 1000
 
 

@@ -2,6 +2,7 @@
 
 import json
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -73,7 +74,7 @@ class Row:
         """Output tokens that had arrived at `end_s`; a chunk counts for an equal share of the tokens."""
         if not self.chunks_s:
             return 0.0
-        return self.output_tokens * sum(at <= end_s for at in self.chunks_s) / len(self.chunks_s)
+        return self.output_tokens * bisect_right(self.chunks_s, end_s) / len(self.chunks_s)
 
     def to_json(self) -> str:
         """One line; chunks as the first offset and gaps in whole microseconds."""
