@@ -94,6 +94,7 @@ class Experiment(models.Model):
     feasible = models.BooleanField(null=True, blank=True)
     violations = models.JSONField(default=list, help_text="Relative excess over each SLO item, in a fixed order.")
     missed = models.JSONField(default=list, help_text="The SLO items that were missed, in words.")
+    engine_version = models.CharField(max_length=100, blank=True)
     load_point = models.PositiveIntegerField(null=True, blank=True, help_text="Index of the one that decided.")
     deploy_s = models.FloatField(null=True, blank=True)
     ready_s = models.FloatField(null=True, blank=True)

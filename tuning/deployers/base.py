@@ -63,8 +63,17 @@ class Deployment(Protocol):
         """JSON values by which another process can find and remove it."""
         ...
 
+    @property
+    def version(self) -> str:
+        """The engine's own version, known once it is ready; empty when it does not tell."""
+        ...
+
     def check(self) -> None:
         """Raise EngineDied, with the reason from its log, when the engine has ended by itself."""
+        ...
+
+    def check_serving(self, *, limit_s: float, stop: StopCheck) -> None:
+        """Return when its health URL answers; EngineDied when it has ended, ends now, or is silent for `limit_s`."""
         ...
 
 

@@ -98,6 +98,7 @@ class LocalDeployment:
         self.log = log
         self.process = process
         self.starts = 1
+        self.version = ""
 
     @property
     def base_url(self) -> str:
@@ -123,6 +124,21 @@ class LocalDeployment:
         """See `Deployment.check`; workers that live on do not count when the process that was started has ended."""
         if explanation := self.ended():
             raise EngineDied(explanation.reason, explanation.line)
+
+    def check_serving(self, *, limit_s: float, stop: StopCheck) -> None:
+        """See `Deployment.check_serving`."""
+        deadline = time.monotonic() + limit_s
+
+        def alive() -> None:
+            stop()
+            self.check()
+
+        probe = _probe(self, alive)
+        while not probe.healthy(deadline):
+            if time.monotonic() > deadline:
+                raise EngineDied(Reason.ENGINE_CRASHED, f"the engine runs, but was silent for {limit_s:g} s")
+            _pause(FIRST_POLL_S, alive)
+        alive()
 
     def ended(self) -> Explanation | None:
         """Why it has ended, None while it runs."""
@@ -168,9 +184,10 @@ class LocalDeployer:
             deployment.check_start()
 
         while True:
+            probe = _probe(deployment, alive)
             try:
                 alive()
-                if _probe(deployment, alive).ready(deadline):
+                if probe.ready(deadline):
                     break
                 _check_limit(deployment, deadline, limit_s)
                 _pause(min(_delay(started), deadline - time.monotonic()), alive)
@@ -179,6 +196,7 @@ class LocalDeployer:
                     raise
                 self._start_again(deployment)
         deployment.check_start()
+        deployment.version = probe.version(deployment.request.engine.version_path, deadline)
         deployment.process.port.close()
 
     def remove(self, handle: Mapping[str, Any], *, grace_s: float) -> None:

@@ -65,15 +65,23 @@ class Probe:
 
         DeployError when it serves something else than was asked for, which waiting does not mend.
         """
-        soon = min(deadline, time.monotonic() + ANSWER_S)
-        if not self._ask("GET", self.health_path, deadline=soon).ok:
+        if not self.healthy(deadline):
             return False
-        models = self._ask("GET", "/v1/models", deadline=soon)
+        models = self._ask("GET", "/v1/models", deadline=_soon(deadline))
         self._refuse_key(models)
         if not models.ok:
             return False
         self._check_model(models.json())
         return self._completes(deadline)
+
+    def healthy(self, deadline: float) -> bool:
+        """Whether the health URL answers 200 soon."""
+        return self._ask("GET", self.health_path, deadline=_soon(deadline)).ok
+
+    def version(self, path: str, deadline: float) -> str:
+        """What the engine says of its version at `path`; empty when it says nothing."""
+        answer = self._ask("GET", path, deadline=_soon(deadline)).json()
+        return str(answer.get("version", ""))[:100] if isinstance(answer, dict) else ""
 
     def _check_model(self, listing: Any) -> None:
         cards = {str(card.get("id")): card.get("root") for card in _cards(listing)}
@@ -138,6 +146,10 @@ class Probe:
             if time.monotonic() > deadline:
                 return False
         return True
+
+
+def _soon(deadline: float) -> float:
+    return min(deadline, time.monotonic() + ANSWER_S)
 
 
 def _cards(listing: Any) -> list[dict[str, Any]]:

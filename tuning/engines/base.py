@@ -56,6 +56,8 @@ class Engine(Protocol):
     """Whether what is measured on it was simulated."""
     health_path: str
     """Answers 200 when the engine can serve."""
+    version_path: str
+    """Answers a JSON object with the engine's `version`."""
 
     def problems(self, parameters: Parameters, *, allow_unknown_flags: bool = False) -> list[tuple[str, str]]:
         """What is wrong with a configuration, as (parameter, sentence); empty when it can be tried."""

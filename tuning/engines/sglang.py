@@ -28,6 +28,7 @@ class SglangEngine:
     name = EngineName.SGLANG
     simulated = False
     health_path = "/health_generate"
+    version_path = "/server_info"
     table = TABLE
 
     def problems(self, parameters: Parameters, *, allow_unknown_flags: bool = False) -> list[Finding]:

@@ -39,6 +39,7 @@ class SimulatedEngine:
     name = EngineName.SIMULATED
     simulated = True
     health_path = "/health"
+    version_path = "/version"
     table = TABLE
 
     def problems(self, parameters: Parameters, *, allow_unknown_flags: bool = False) -> list[Finding]:

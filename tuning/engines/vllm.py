@@ -20,6 +20,7 @@ class VllmEngine:
     name = EngineName.VLLM
     simulated = False
     health_path = "/health"
+    version_path = "/version"
     table = TABLE
 
     def problems(self, parameters: Parameters, *, allow_unknown_flags: bool = False) -> list[Finding]:

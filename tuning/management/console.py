@@ -10,10 +10,10 @@ from rich.spinner import Spinner
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from tuning.engines import engine_for
+from tuning.engines.registry import engine_for
 from tuning.models import Experiment, LogLine
 from tuning.runner.results import TaskResults
-from tuning.runner.table import results_table, significant
+from tuning.runner.table import neutral, results_table, significant
 from tuning.runner.task import Progress
 from tuning.scoring.objectives import label, unit
 
@@ -106,7 +106,7 @@ def _table(results: TaskResults) -> RichTable:
     table = results_table(results)
     shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for column in table.columns:
-        shown.add_column(column.head, justify="right" if column.numeric else "left")
+        shown.add_column(column.head, justify="right" if column.numeric else "left", overflow="fold")
     for index, row in enumerate(table.rows):
         shown.add_row(*map(Text, row), style="bold green" if index == table.best else None)
     return shown
@@ -135,13 +135,13 @@ def _answer(results: TaskResults) -> list[Text]:
     answer = f"Best: #{best.number}, {label(objective)} {significant(value)}{spread} {unit(objective)}{ratio}"
     tied = ", ".join(f"#{experiment.number}" for experiment in results.tied)
     ties = [Text(f"What was measured does not tell it from {tied}.")] if tied else []
-    return [Text(answer, style="bold"), *ties, Text(), Text(f"  {best.command_line}", style="green")]
+    return [Text(answer, style="bold"), *ties, Text(), Text(f"  {neutral(best.command_line)}", style="green")]
 
 
 def _next_steps(results: TaskResults) -> list[Text]:
     task = results.task.pk
     return [
         Text("Next:"),
-        Text(f"  .venv/bin/python manage.py export_task {task} --format markdown"),
-        Text("  .venv/bin/python manage.py run_task examples/vllm-local.yaml     (your model on your GPUs)"),
+        Text(f"  .venv/bin/python manage.py export_task {task} --format markdown        # the evidence, to keep"),
+        Text("  .venv/bin/python manage.py run_task examples/vllm-local.yaml    # your model, on your GPU"),
     ]

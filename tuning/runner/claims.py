@@ -60,6 +60,7 @@ NOTHING_MEASURED: dict[str, Any] = {
     "feasible": None,
     "violations": [],
     "missed": [],
+    "engine_version": "",
     "load_point": None,
     "deploy_s": None,
     "ready_s": None,

@@ -10,13 +10,13 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from tuning.benchmarks import benchmark_for
 from tuning.benchmarks.base import LoadRequest
-from tuning.deployers import deployer_for
+from tuning.benchmarks.registry import benchmark_for
 from tuning.deployers.base import Deployment, DeployRequest, Owner
+from tuning.deployers.registry import deployer_for
 from tuning.document.task import TaskDocument
 from tuning.document.workload import LoadPoint
-from tuning.engines import engine_for
+from tuning.engines.registry import engine_for
 from tuning.engines.shell import paste
 from tuning.errors import Cancelled, ExperimentError, Reason
 from tuning.hooks import LogSink, StopCheck
@@ -26,6 +26,9 @@ from tuning.runner.instance import instance_id
 from tuning.runner.logs import LogBuffer
 from tuning.scoring.metrics import Measurement
 from tuning.scoring.objectives import Reference, judge
+
+SILENCE_S = 10.0
+"""How long an engine may take to answer its health URL after a load point with failures, before it counts as dead."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,12 @@ class ExperimentRun:
         with self._timed("ready_s"):
             self._deployer.wait_ready(deployment, limit_s=self._document.limits.ready_s, stop=self._stop)
         self._around.logs.flush()
-        claims.write(self._experiment, status=Experiment.Status.BENCHMARKING)
+        claims.write(
+            self._experiment,
+            status=Experiment.Status.BENCHMARKING,
+            handle=dict(deployment.handle),
+            engine_version=deployment.version,
+        )
         with self._timed("benchmark_s"):
             return [self._load(deployment, index, point) for index, point in enumerate(self._load_points)]
 
@@ -134,7 +142,8 @@ class ExperimentRun:
             self._benchmark.warm_up(request, log=log, stop=stop)
         self._around.changed(self._experiment, f"load {index + 1}/{len(self._load_points)} {point}")
         measurement = self._benchmark.run(request, log=log, stop=stop)
-        deployment.check()
+        if not measurement.ok or measurement.failed:
+            deployment.check_serving(limit_s=SILENCE_S, stop=self._stop)
         MeasurementRow.of(self._experiment, index, measurement).save(force_insert=True)
         return measurement
 

@@ -8,25 +8,30 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Max
 
-from tuning.deployers import SUPPORTED_MODES
+from tuning.deployers.registry import mode_problems
 from tuning.document.loading import load
 from tuning.document.report import Note
 from tuning.document.space import Choices
 from tuning.document.task import TaskDocument
-from tuning.engines import engine_for
+from tuning.engines.registry import engine_for
 from tuning.engines.shell import is_secret
 from tuning.errors import DocumentError, Problem
 from tuning.models import Task
 from tuning.runner.planner import search_space
+from tuning.search import count
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A document that can be run, what was translated in it, and how many configurations its space holds at most."""
+    """A document that can be run, and what was translated in it.
+
+    `configurations` is how many its search space holds, without those that the engine or a constraint rules out; None
+    when they are too many to count.
+    """
 
     document: TaskDocument
     notes: tuple[Note, ...]
-    configurations: int
+    configurations: int | None
 
 
 def read_document(text: str | bytes) -> Accepted:
@@ -36,10 +41,10 @@ def read_document(text: str | bytes) -> Accepted:
     """
     loaded = load(text)
     document = loaded.document
-    problems = [*_engine_problems(document), *_deployment_problems(document), *_file_problems(document)]
+    problems = [*_engine_problems(document), *mode_problems(document.deployment.mode), *_file_problems(document)]
     if problems:
         raise DocumentError(problems)
-    return Accepted(document, loaded.notes, search_space(document).size)
+    return Accepted(document, loaded.notes, count(search_space(document)))
 
 
 def submit(document: TaskDocument, *, again: bool = False) -> Task:
@@ -78,13 +83,6 @@ def _engine_problems(document: TaskDocument) -> Iterator[Problem]:
                 f"engine.environment.{name}",
                 "a secret does not belong in a document; set it in the environment of the tuner, which passes it on",
             )
-
-
-def _deployment_problems(document: TaskDocument) -> Iterator[Problem]:
-    mode = document.deployment.mode
-    if mode not in SUPPORTED_MODES:
-        allowed = ", ".join(sorted(SUPPORTED_MODES))
-        yield Problem("deployment.mode", f"{mode} cannot be deployed by this version; it can do: {allowed}", mode)
 
 
 def _file_problems(document: TaskDocument) -> Iterator[Problem]:

@@ -1,16 +1,18 @@
 """What a task does next, from its document and its rows alone: a resumed task goes on as if it had never stopped."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from tuning.document.base import Parameters
 from tuning.document.task import TaskDocument
-from tuning.engines import engine_for
 from tuning.engines.base import identity
+from tuning.engines.registry import engine_for
 from tuning.models import Experiment
 from tuning.runner.results import configuration_result, ranking
 from tuning.scoring.objectives import direction
-from tuning.search import Outcome, Space, make_strategy
+from tuning.search import Outcome, Space, count, make_strategy
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,21 @@ class Planner:
     def experiments(self) -> int:
         """How many experiments it will be in all: exact once the search is over, at most this many before."""
         made = len(self._configurations)
-        configurations = made if self.exhausted else min(self._document.budget.experiments, self._largest_search)
+        configurations = made if self.exhausted else self._most_configurations
         if not self._document.finalists:
             return configurations * self._document.replicates
         again = min(self._document.finalists + self._document.baseline, configurations)
         return configurations + again * (self._document.replicates - 1)
 
     @property
-    def _largest_search(self) -> int:
-        return self.space.size + self._document.baseline
+    def _most_configurations(self) -> int:
+        return int(min(self._document.budget.experiments, self._searchable + self._document.baseline))
+
+    @cached_property
+    def _searchable(self) -> float:
+        """The configurations of the space; infinity when they are more than the budget covers."""
+        found = count(self.space, limit=self._document.budget.experiments)
+        return math.inf if found is None else found
 
     @property
     def _search_replicates(self) -> int:

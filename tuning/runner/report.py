@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tuning.engines import engine_for
+from tuning.engines.registry import engine_for
 from tuning.models import LATENCIES, Experiment, MeasurementRow
 from tuning.runner.results import TaskResults
 from tuning.scoring.objectives import direction, label, unit

@@ -1,6 +1,8 @@
 """The results of a task as rows of text, the same for a terminal, a document and later a page."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -89,6 +91,17 @@ def _percentiles(values: dict[str, float] | None) -> str:
     return f"{significant(values['p50'], 3)} / {significant(values['p99'], 3)}" if values else ABSENT
 
 
+def _first_miss(results: TaskResults, experiment: Experiment) -> str:
+    """The first item that was missed; where, only if there was more than one load point."""
+    text = str(experiment.missed[0]) if experiment.missed else "the SLO"
+    return text if len(results.document.workload.load_points) > 1 else text.rpartition(": ")[2]
+
+
+def neutral(text: str) -> str:
+    """`text` with this machine's working and home directories written as a person would."""
+    return text.replace(f"{Path.cwd()}{os.sep}", "").replace(f"{Path.home()}{os.sep}", "~/")
+
+
 def verdict(results: TaskResults, experiment: Experiment) -> str:
     """What there is to say of an experiment: best, baseline, what it missed, or why it failed."""
     words = ["baseline"] if experiment.is_baseline else []
@@ -99,7 +112,7 @@ def verdict(results: TaskResults, experiment: Experiment) -> str:
             words += ["best"] if experiment == results.best else []
             words += ["tie with the best"] if experiment in results.tied else []
         case Experiment.Status.SUCCESS:
-            words.append(f"misses {experiment.missed[0]}" if experiment.missed else "infeasible")
+            words.append(f"misses {_first_miss(results, experiment)}")
         case _:
             words.append(experiment.status)
     return ", ".join(words) or "ok"

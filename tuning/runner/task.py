@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db.models import Sum
 from django.utils import timezone
 
-from tuning.deployers import deployer_for
+from tuning.deployers.registry import deployer_for
 from tuning.errors import AutotunerError, Cancelled, ConflictError, Reason
 from tuning.models import Experiment, LogLine, Task
 from tuning.runner import claims

@@ -21,7 +21,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         accepted = accept(file)
         points = len(accepted.document.workload.load_points)
-        self.stdout.write(
-            f"{file}: valid; at most {accepted.configurations:,} configurations, each at {points} load point"
-            f"{'s' if points != 1 else ''}"
-        )
+        found = accepted.configurations
+        configurations = "more configurations than can be counted" if found is None else f"{found:,} configurations"
+        self.stdout.write(f"{file}: valid; {configurations}, each at {points} load point{'s' if points != 1 else ''}")

@@ -1,0 +1,35 @@
+"""Write what is known of a task to stdout."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from tuning.document.dumping import dump
+from tuning.models import Task
+from tuning.runner.export import as_markdown
+from tuning.runner.report import as_json, dumps
+from tuning.runner.results import TaskResults
+
+
+class Command(BaseCommand):
+    """`manage.py export_task ID [--format markdown|json|document]`."""
+
+    help = "Print a task's results as Markdown or JSON, or its document as YAML."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("task", type=int, help="the number that run_task prints")
+        parser.add_argument("--format", choices=("markdown", "json", "document"), default="markdown")
+
+    def handle(self, *args: Any, task: int, format: str, **options: Any) -> None:  # noqa: A002 - the option's name
+        try:
+            results = TaskResults.of(Task.objects.get(pk=task))
+        except Task.DoesNotExist as error:
+            raise CommandError(f"There is no task {task}.") from error
+        match format:
+            case "json":
+                self.stdout.write(dumps(as_json(results)))
+            case "document":
+                self.stdout.write(dump(results.document), ending="")
+            case _:
+                self.stdout.write(as_markdown(results), ending="")
