@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from tuning.document.goals import SLO, Limits
 from tuning.document.workload import LoadPoint, Workload
@@ -30,7 +30,19 @@ class LoadRequest:
 
 
 class Benchmark(Protocol):
-    """One load generator."""
+    """One load generator.
+
+    An experiment enters it while its engine starts: what the generator needs is then started beside it, kept for all
+    load points, and gone when the block is left. Outside of a block each call starts and ends what it needs.
+    """
+
+    def __enter__(self) -> Self:
+        """Begin to start what the load points need, without waiting for it; BenchmarkError when it cannot be run."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing running."""
+        ...
 
     def warm_up(self, request: LoadRequest, *, log: LogSink, stop: StopCheck) -> None:
         """Send `workload.warmup_requests` requests that are not counted; BenchmarkError when none is answered."""

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 from tuning.benchmarks import guard
@@ -56,6 +57,13 @@ class GenaiBench:
     def __init__(self, executable: Path) -> None:
         self._executable = executable
         self._builtin = Builtin()
+
+    def __enter__(self) -> Self:
+        """Start nothing: the tool is run anew for each load point."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing running, as every call does."""
 
     def warm_up(self, request: LoadRequest, *, log: LogSink, stop: StopCheck) -> None:
         """Warm up with our own client: the tool's own warm-up spoils its throughput, and a start of it takes 10 s."""

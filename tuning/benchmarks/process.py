@@ -1,4 +1,4 @@
-"""Running a load generator as a child process that never outlives its load point."""
+"""Running a load generator as a child process that never outlives what it is for."""
 
 import contextlib
 import os
@@ -22,8 +22,9 @@ KEPT_LINES = 50
 class Child:
     """A child in its own process group, without a shell, its output read line by line.
 
-    Its standard input is a pipe that nobody writes to and that ends when this process does: the child must watch it, or
-    be run by `guard`. Leaving the `with` block ends the whole group: TERM, then KILL after a second.
+    Its standard input is a pipe that ends when this process does: the child must watch it, or be run by `guard`.
+    `on_line` and, after the last line, `on_end` are called from a thread. Leaving the `with` block ends the whole
+    group: TERM, then KILL after a second.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class Child:
         env: Mapping[str, str],
         cwd: Path,
         on_line: Callable[[str], None],
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._on_line = on_line
+        self._on_end = on_end
         try:
             self._process = subprocess.Popen(
                 command,
@@ -57,6 +60,19 @@ class Child:
             line = raw.decode(errors="replace").rstrip()
             self.lines.append(line)
             self._on_line(line)
+        self._on_end()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    def say(self, line: str) -> None:
+        """Write one line to its standard input; lost when it has ended."""
+        assert self._process.stdin is not None  # noqa: S101
+        with contextlib.suppress(BrokenPipeError):
+            # Past the buffer, whose rest would fail again when the pipe is closed.
+            os.write(self._process.stdin.fileno(), f"{line}\n".encode())
 
     def wait(self, limit_s: float, stop: StopCheck) -> int | None:
         """The exit code; None when the child still runs after `limit_s` seconds. What `stop` raises passes through."""

@@ -1,6 +1,6 @@
 """The one way from text to a task document: files, forms, the command line and the API all come through here."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
@@ -18,10 +18,15 @@ from tuning.errors import DocumentError, Problem
 
 @dataclass(frozen=True)
 class Loaded:
-    """A valid document, and what a person should know about how it was read."""
+    """A valid document, and what a person should know about how it was read.
+
+    `problem` makes a Problem of what somebody else finds wrong with a field of `document`, with the path and line that
+    the field has in the text.
+    """
 
     document: TaskDocument
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Note, ...]
+    problem: Callable[[Fault], Problem]
 
 
 def load(text: str | bytes, *, source: str = "document") -> Loaded:
@@ -38,7 +43,8 @@ def load(text: str | bytes, *, source: str = "document") -> Loaded:
     document, faults = validate(parsed.data)
     if document is None or parsed.problems:
         raise DocumentError(_merged(parsed, faults))
-    return Loaded(document, _notes(parsed, [(Level.WARNING, *each) for each in warnings(document)]))
+    notes = _notes(parsed, [(Level.WARNING, *each) for each in warnings(document)])
+    return Loaded(document, notes, lambda fault: parsed.problem(fault.path, fault.message, fault.value))
 
 
 def _load_legacy(parsed: Parsed, data: dict[str, JsonValue]) -> Loaded:
@@ -50,7 +56,11 @@ def _load_legacy(parsed: Parsed, data: dict[str, JsonValue]) -> Loaded:
     faults = [*translation.faults, *(fault for fault in moved if fault.path not in told and fault.path)]
     if document is None or faults or parsed.problems:
         raise DocumentError(_merged(parsed, faults))
-    return Loaded(document, _notes(parsed, translation.notes))
+
+    def problem(fault: Fault) -> Problem:
+        return parsed.problem(translation.origin(fault.path), fault.message, fault.value)
+
+    return Loaded(document, _notes(parsed, translation.notes), problem)
 
 
 def _notes(parsed: Parsed, found: Iterable[tuple[Level, FieldPath, str]]) -> tuple[Note, ...]:

@@ -2,8 +2,7 @@
 
 import sys
 from pathlib import Path
-
-from django.core.management.base import CommandError
+from typing import NoReturn
 
 from tuning.errors import DocumentError
 from tuning.runner.intake import Accepted, read_document
@@ -12,17 +11,21 @@ BAD_DOCUMENT = 2
 
 
 def accept(path: Path) -> Accepted:
-    """The checked document in `path`; CommandError with exit code 2 and every problem otherwise.
+    """The checked document in `path`; ends the program with code 2 and every problem on stderr otherwise.
 
-    What was translated or ignored is said on stderr.
+    What was translated or ignored is said on stderr too.
     """
     try:
         accepted = read_document(path.read_bytes())
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}", returncode=BAD_DOCUMENT) from error
+        _refuse(f"{path} cannot be read: {error.strerror}")
     except DocumentError as error:
-        listed = "\n".join(f"{path}: {problem}" for problem in error.problems)
-        raise CommandError(listed, returncode=BAD_DOCUMENT) from error
+        _refuse(*(f"{path}: {problem}" for problem in error.problems))
     for note in accepted.notes:
         sys.stderr.write(f"{path}: {note}\n")
     return accepted
+
+
+def _refuse(*lines: str) -> NoReturn:
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    sys.exit(BAD_DOCUMENT)

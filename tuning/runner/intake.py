@@ -7,15 +7,19 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Max
+from pydantic import JsonValue
 
 from tuning.deployers.registry import mode_problems
+from tuning.document.base import FieldPath
 from tuning.document.loading import load
+from tuning.document.messages import shown
 from tuning.document.report import Note
-from tuning.document.space import Choices
+from tuning.document.space import Choices, SearchSpace
 from tuning.document.task import TaskDocument
+from tuning.document.validation import Fault
 from tuning.engines.registry import engine_for
 from tuning.engines.shell import is_secret
-from tuning.errors import DocumentError, Problem
+from tuning.errors import DocumentError
 from tuning.models import Task
 from tuning.runner.planner import search_space
 from tuning.search import count
@@ -41,9 +45,10 @@ def read_document(text: str | bytes) -> Accepted:
     """
     loaded = load(text)
     document = loaded.document
-    problems = [*_engine_problems(document), *mode_problems(document.deployment.mode), *_file_problems(document)]
-    if problems:
-        raise DocumentError(problems)
+    faults = [*_engine_faults(document), *_secrets(document), *_deployment_faults(document), *_missing_files(document)]
+    if faults:
+        problems = [loaded.problem(fault) for fault in faults]
+        raise DocumentError(sorted(problems, key=lambda problem: problem.line or 0))
     return Accepted(document, loaded.notes, count(search_space(document)))
 
 
@@ -63,29 +68,45 @@ def submit(document: TaskDocument, *, again: bool = False) -> Task:
         return Task.objects.create(name=document.name, run=runs + 1, document=kept, document_digest=digest)
 
 
-def _engine_problems(document: TaskDocument) -> Iterator[Problem]:
+def _engine_faults(document: TaskDocument) -> Iterator[Fault]:
     """What the engine refuses whatever else a configuration holds: unknown flags, wrong values, owned flags."""
     engine = engine_for(document.engine.name)
-    unknown = document.engine.allow_unknown_flags
-    for name, value in document.search_space.fixed.items():
-        for _, sentence in engine.problems({name: value}, allow_unknown_flags=unknown):
-            yield Problem(f"search_space.fixed.{name}", sentence, value)
-    for name, parameter in document.search_space.parameters.items():
-        path = f"search_space.parameters.{name}"
-        values = parameter.values if isinstance(parameter, Choices) else (parameter.min, parameter.max)
-        for index, value in enumerate(values):
-            where = f"{path}[{index}]" if isinstance(parameter, Choices) else path
-            for _, sentence in engine.problems({name: value}, allow_unknown_flags=unknown):
-                yield Problem(where, sentence, value)
+    for path, name, value in _values(document.search_space):
+        for _, sentence in engine.problems({name: value}, allow_unknown_flags=document.engine.allow_unknown_flags):
+            where = ("search_space", *path)
+            yield Fault(where, f"{sentence}; it is {shown(value, where)}", value)
+
+
+def _values(space: SearchSpace) -> Iterator[tuple[FieldPath, str, JsonValue]]:
+    """Every value that the space names, with its path and parameter; of a range both ends."""
+    for name, value in space.fixed.items():
+        yield ("fixed", name), name, value
+    for name, parameter in space.parameters.items():
+        if isinstance(parameter, Choices):
+            for index, value in enumerate(parameter.values):
+                yield ("parameters", name, index), name, value
+        else:
+            yield ("parameters", name), name, parameter.min
+            yield ("parameters", name), name, parameter.max
+
+
+def _secrets(document: TaskDocument) -> Iterator[Fault]:
+    message = "a secret does not belong in a document; set it in the environment of the tuner, which passes it on"
     for name in document.engine.environment:
         if is_secret(name):
-            yield Problem(
-                f"engine.environment.{name}",
-                "a secret does not belong in a document; set it in the environment of the tuner, which passes it on",
-            )
+            yield Fault(("engine", "environment", name), message)
+    for path, name, _ in _values(document.search_space):
+        if name.startswith("env:") and is_secret(name):
+            yield Fault(("search_space", *path), message)
 
 
-def _file_problems(document: TaskDocument) -> Iterator[Problem]:
+def _deployment_faults(document: TaskDocument) -> Iterator[Fault]:
+    for problem in mode_problems(document.deployment.mode):
+        yield Fault(tuple(problem.path.split(".")), problem.message, document.deployment.mode)
+
+
+def _missing_files(document: TaskDocument) -> Iterator[Fault]:
     dataset = document.workload.dataset
     if dataset and not dataset.path.is_file():
-        yield Problem("workload.dataset.path", "there is no such file; give the path of the prompts", str(dataset.path))
+        message = "there is no such file; give the path of the prompts"
+        yield Fault(("workload", "dataset", "path"), message, str(dataset.path))

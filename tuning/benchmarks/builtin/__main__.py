@@ -1,17 +1,16 @@
-"""The client process: `python -m tuning.benchmarks.builtin PLAN`.
+"""The client process: `python -m tuning.benchmarks.builtin`.
 
-It reads the plan, makes every prompt, loads the engine, and only then writes the rows and a summary. SIGTERM, and the
-end of its standard input (the worker is gone), end the load at once. Exit code 0: the summary tells how it went; 3: one
-line on standard output says what is wrong.
+Its standard input, a pipe, names plans, one a line: the path of a file, as JSON. For each it makes every prompt, loads
+the engine, only then writes the rows and a summary, and answers with one line `{"problem": ""}`, or says there what is
+wrong with the plan. SIGTERM, and the end of its standard input (the worker is gone), end the load at once, and the
+process with it.
 """
 
 import asyncio
 import gc
 import json
-import os
 import platform
 import signal
-import stat
 import sys
 import time
 from collections.abc import Callable
@@ -25,26 +24,45 @@ from tuning.benchmarks.builtin.calibration import calibrate
 from tuning.benchmarks.builtin.client import open_session
 from tuning.benchmarks.builtin.dataset import DatasetProblem
 from tuning.benchmarks.builtin.load import Load
-from tuning.benchmarks.builtin.plan import REFUSED, Plan
+from tuning.benchmarks.builtin.plan import Plan
 from tuning.benchmarks.builtin.prompts import prompts_of
 from tuning.benchmarks.builtin.rows import write_rows
 from tuning.benchmarks.files import writing
 from tuning.errors import BenchmarkError
 
 
-def main(arguments: list[str]) -> int:
-    """Run the plan named by the only argument."""
-    try:
-        asyncio.run(_run(Plan.read(Path(arguments[0]))))
-    except (DatasetProblem, BenchmarkError) as problem:
-        print(problem, flush=True)  # noqa: T201
-        return REFUSED
-    except asyncio.CancelledError:
-        return 128 + signal.SIGTERM
+def main() -> int:
+    """Run every plan that is named on the standard input; 0 at its end, 143 when SIGTERM ended a load."""
+    # What exists now lives to the end; looking through it again and again would hold up the answers.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    while line := sys.stdin.readline():
+        try:
+            problem = _run(Path(json.loads(line)))
+        except asyncio.CancelledError:
+            return 128 + signal.SIGTERM
+        print(json.dumps({"problem": problem}), flush=True)  # noqa: T201
     return 0
 
 
-async def _run(plan: Plan) -> None:
+def _run(plan_file: Path) -> str:
+    """Run one plan; what is wrong with it, or nothing. CancelledError, after the rows are written: told to stop."""
+    gc.collect()  # what the plan before has left
+    try:
+        load = asyncio.run(_load(Plan.read(plan_file)))
+        rows = Path(load.plan.rows_file)
+        with writing(rows.parent):
+            write_rows(rows, load.rows)
+            Path(load.plan.summary_file).write_text(json.dumps(_summary(load)), encoding="utf-8")
+    except (DatasetProblem, BenchmarkError) as problem:
+        return str(problem)
+    if load.ended == "stopped":
+        raise asyncio.CancelledError
+    return ""
+
+
+async def _load(plan: Plan) -> Load:
     give_up_at = time.monotonic() + plan.deadline_s
     this = asyncio.current_task()
     assert this is not None  # noqa: S101
@@ -53,29 +71,21 @@ async def _run(plan: Plan) -> None:
         if plan.calibration is None and plan.dataset is None:
             plan = replace(plan, calibration=await calibrate(plan, session))
         load = Load(plan, prompts_of(plan), session)
-        await _run_alone(load, give_up_at - time.monotonic())
-    rows = Path(plan.rows_file)
-    with writing(rows.parent):
-        write_rows(rows, load.rows)
-        Path(plan.summary_file).write_text(json.dumps(_summary(load)), encoding="utf-8")
-
-
-async def _run_alone(load: Load, deadline_s: float) -> None:
-    _when_told_to_stop(lambda: load.end("stopped"))
-    # What exists now lives to the end; looking through it again and again would hold up the answers.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-    await load.run(max(0.0, deadline_s))
+        _when_told_to_stop(lambda: load.end("stopped"))
+        gc.collect()
+        await load.run(max(0.0, give_up_at - time.monotonic()))
+    return load
 
 
 def _when_told_to_stop(stop: Callable[[], object]) -> None:
-    """Have SIGTERM and the end of the standard input call `stop`, in place of what they called before."""
+    """Have SIGTERM and the end of the standard input call `stop`, in place of what they called before.
+
+    Nothing is written there during a load, so the input has ended as soon as there is something to read.
+    """
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop)
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
-        loop.remove_reader(0)
-        loop.add_reader(0, stop)
+    loop.remove_reader(0)
+    loop.add_reader(0, stop)
 
 
 def _summary(load: Load) -> dict[str, Any]:
@@ -95,4 +105,4 @@ def _summary(load: Load) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,32 +1,42 @@
-"""The worker's side of our own load generator: starts the client process, watches it, and reads what it measured."""
+"""The worker's side of our own load generator: hands plans to the client process and reads what it
+measured."""
 
 import json
-import os
-import sys
 from pathlib import Path
+from typing import Self
 
 from tuning.benchmarks.base import LoadRequest
+from tuning.benchmarks.builtin.client_process import ClientProcess
 from tuning.benchmarks.builtin.drawing import draw_plan
-from tuning.benchmarks.builtin.measuring import Outcome, deadline_text, measure, warnings
-from tuning.benchmarks.builtin.plan import REFUSED, Calibration, Phase, Plan
+from tuning.benchmarks.builtin.measuring import Outcome, measure, warnings
+from tuning.benchmarks.builtin.plan import Calibration, Phase, Plan
 from tuning.benchmarks.builtin.rows import read_rows
 from tuning.benchmarks.files import writing
 from tuning.benchmarks.lengths import length_warnings
-from tuning.benchmarks.process import Child
 from tuning.benchmarks.result_file import write_result
-from tuning.errors import BenchmarkError, Reason
+from tuning.errors import BenchmarkError
 from tuning.hooks import LogSink, StopCheck
 from tuning.scoring.metrics import Measurement, RequestStatus
 
-ROOT = Path(__file__).parents[3]
-HARD_LIMIT_GRACE_S = 5.0
-
 
 class Builtin:
-    """The builtin load generator. It remembers the token counts of the models that it has met."""
+    """The builtin load generator. It remembers the token counts of the models that it has met.
+
+    In a `with` block one client process, started at once, runs all plans.
+    """
 
     def __init__(self) -> None:
         self._calibrations: dict[tuple[str, str], Calibration] = {}
+        self._client: ClientProcess | None = None
+
+    def __enter__(self) -> Self:
+        self._client = ClientProcess()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def warm_up(self, request: LoadRequest, *, log: LogSink, stop: StopCheck) -> None:
         """Send the warm-up requests; BenchmarkError when none is answered. Rows stay in `warmup-requests.jsonl`."""
@@ -49,30 +59,22 @@ class Builtin:
     def _load(self, request: LoadRequest, phase: Phase, log: LogSink, stop: StopCheck) -> Outcome:
         model = (request.served_name, request.tokenizer)
         plan = draw_plan(request, phase, self._calibrations.get(model))
-        outcome = _run_client(plan, request, log, stop)
+        outcome = self._run_plan(plan, log, stop)
         if found := outcome.summary.get("calibration"):
             self._calibrations[model] = Calibration(**found)
         elif plan.dataset is None:
             log("warning", "the engine did not tell its token counts; prompts are sized at one token a word")
         return outcome
 
-
-def _run_client(plan: Plan, request: LoadRequest, log: LogSink, stop: StopCheck) -> Outcome:
-    rows, summary = Path(plan.rows_file), Path(plan.summary_file)
-    plan_file = rows.with_name(f"{plan.phase}-plan.json")
-    with writing(request.folder):
-        rows.unlink(missing_ok=True)
-        summary.unlink(missing_ok=True)
-        plan.write(plan_file)
-    command = [sys.executable, "-m", "tuning.benchmarks.builtin", str(plan_file)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with Child(command, env=env, cwd=ROOT, on_line=lambda line: log("debug", line)) as child:
-        code = child.wait(plan.deadline_s + HARD_LIMIT_GRACE_S, stop)
-    if code is None:
-        raise BenchmarkError(deadline_text(plan) + ", and its client did not end either", Reason.DEADLINE)
-    last_line = child.lines[-1] if child.lines else "without a word"
-    if code == REFUSED:
-        raise BenchmarkError(last_line)
-    if code != 0:
-        raise BenchmarkError(f"the load generator ended with code {code}: {last_line}")
-    return Outcome(plan, tuple(read_rows(rows)), json.loads(summary.read_text(encoding="utf-8")))
+    def _run_plan(self, plan: Plan, log: LogSink, stop: StopCheck) -> Outcome:
+        if self._client is None:
+            with self:
+                return self._run_plan(plan, log, stop)
+        rows, summary = Path(plan.rows_file), Path(plan.summary_file)
+        plan_file = rows.with_name(f"{plan.phase}-plan.json")
+        with writing(rows.parent):
+            rows.unlink(missing_ok=True)
+            summary.unlink(missing_ok=True)
+            plan.write(plan_file)
+        self._client.run(plan, plan_file, log=log, stop=stop)
+        return Outcome(plan, tuple(read_rows(rows)), json.loads(summary.read_text(encoding="utf-8")))

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, Self
 
 VERSION = 1
-REFUSED = 3
-"""Exit code of the client process when it cannot do its work, after one line that says why."""
 
 
 class Phase(StrEnum):
