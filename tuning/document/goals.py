@@ -1,7 +1,7 @@
 """What is optimised, what must hold, and what may be spent."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -31,8 +31,8 @@ class Objective(Section):
     name: ObjectiveName = Field(
         default=ObjectiveName.MAXIMIZE_THROUGHPUT, description="What is optimised.", examples=["minimize_ttft"]
     )
-    statistic: Statistic = Field(
-        default="mean", description="Which statistic of a latency is minimised: mean, p50, p99, p99.9 ..."
+    statistic: Literal["mean", "p50", "p90", "p95", "p99"] = Field(
+        default="mean", description="Which statistic of a latency is minimised: mean, p50, p90, p95 or p99."
     )
 
 

@@ -1,5 +1,7 @@
 """What the commands show on a terminal: a line of progress, and the result."""
 
+import io
+import re
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +20,7 @@ from tuning.runner.task import Progress
 from tuning.scoring.objectives import label, unit
 
 PIPE_WIDTH = 160
+SVG_WIDTH = 150
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -81,14 +84,22 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
 
 
-def print_results(results: TaskResults, took_s: float) -> None:
+def print_results(results: TaskResults, took_s: float, out: Console | None = None) -> None:
     """Print the table of a task, its best configuration as a command, and what to do next."""
-    out = console()
+    out = out or console()
     out.print()
     out.print(_heading(results, took_s))
     out.print(_table(results))
     for line in _conclusion(results):
         out.print(line, soft_wrap=True)
+
+
+def results_svg(results: TaskResults) -> str:
+    """The same as a picture of a terminal, which needs no font from elsewhere."""
+    out = Console(file=io.StringIO(), record=True, width=SVG_WIDTH, force_terminal=True, highlight=False)
+    print_results(results, sum(experiment.total_s or 0.0 for experiment in results.experiments), out)
+    svg = out.export_svg(title="Inference Autotuner")
+    return re.sub(r"@font-face \{.*?\n    \}", "", svg, flags=re.DOTALL)
 
 
 def _heading(results: TaskResults, took_s: float) -> Text:

@@ -84,11 +84,17 @@ class ExperimentRun:
         self._around.changed(self._experiment, str(outcome["status"]))
 
     def _deploy_and_measure(self) -> list[Measurement]:
+        with self._benchmark, self._deployed() as deployment:
+            return self._measure(deployment)
+
+    @contextlib.contextmanager
+    def _deployed(self) -> Iterator[Deployment]:
+        """The engine of this experiment, which is gone at the end whatever happens meanwhile."""
         self._around.changed(self._experiment, "deploying")
         with self._timed("deploy_s"):
             deployment = self._deployer.deploy(self._request(), log=self._sink(LogLine.Source.ENGINE), stop=self._stop)
         try:
-            return self._measure(deployment)
+            yield deployment
         finally:
             self._around.changed(self._experiment, "removing")
             with self._timed("remove_s"):

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from tuning.document.dumping import dump
+from tuning.management.console import results_svg
 from tuning.models import Task
 from tuning.runner.export import as_markdown
 from tuning.runner.report import as_json, dumps
@@ -13,13 +14,13 @@ from tuning.runner.results import TaskResults
 
 
 class Command(BaseCommand):
-    """`manage.py export_task ID [--format markdown|json|document]`."""
+    """`manage.py export_task ID [--format markdown|json|svg|document]`."""
 
-    help = "Print a task's results as Markdown or JSON, or its document as YAML."
+    help = "Print a task's results as Markdown, JSON or a picture (SVG), or its document as YAML."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("task", type=int, help="the number that run_task prints")
-        parser.add_argument("--format", choices=("markdown", "json", "document"), default="markdown")
+        parser.add_argument("--format", choices=("markdown", "json", "svg", "document"), default="markdown")
 
     def handle(self, *args: Any, task: int, format: str, **options: Any) -> None:  # noqa: A002 - the option's name
         try:
@@ -29,6 +30,8 @@ class Command(BaseCommand):
         match format:
             case "json":
                 self.stdout.write(dumps(as_json(results)))
+            case "svg":
+                self.stdout.write(results_svg(results))
             case "document":
                 self.stdout.write(dump(results.document), ending="")
             case _:
