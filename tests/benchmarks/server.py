@@ -1,5 +1,6 @@
 """A server whose answers are scripted byte for byte."""
 
+import itertools
 import json
 import socket
 import socketserver
@@ -64,10 +65,11 @@ def serving(script: Script, *, longest_prompt: int = 1000) -> Iterator[ScriptedS
     Calibration is answered with a token a word and 5 for the chat template, up to `longest_prompt` words.
     """
     lock = threading.Lock()
+    connections = itertools.count()
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
-            connection = id(self)
+            connection = next(connections)
             while request := self._read(connection):
                 with lock:
                     number = len(server.loaded())

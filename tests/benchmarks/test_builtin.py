@@ -18,7 +18,8 @@ import pytest
 from tests.benchmarks.conftest import TPOT_MS, TTFT_MS
 from tests.benchmarks.requests import GiveUp, Log, load_request, never, still_running
 from tests.benchmarks.server import DONE, ROLE, Move, Reply, delta, serving, usage, whole_answer
-from tuning.benchmarks.builtin.adapter import ROOT, Builtin
+from tuning.benchmarks.builtin.adapter import Builtin
+from tuning.benchmarks.builtin.client_process import ROOT
 from tuning.benchmarks.builtin.rows import read_rows
 from tuning.document.goals import SLO
 from tuning.document.workload import Arrivals

@@ -56,6 +56,21 @@ def test_a_limit_that_passes_is_not_an_exit_code() -> None:
         assert started.wait(0.3, never) is None
 
 
+def test_a_child_is_spoken_to_line_by_line_and_its_end_is_told() -> None:
+    lines: list[str] = []
+    ended = threading.Event()
+    command = [sys.executable, "-c", "print(input()[::-1], flush=True); input()"]
+    with Child(command, env=os.environ, cwd=Path.cwd(), on_line=lines.append, on_end=ended.set) as started:
+        started.say("abc")
+        assert not ended.is_set()
+        started.say("the end")
+        assert ended.wait(30)
+        assert started.wait(30, never) == 0
+        assert not started.running
+        started.say("too late")
+    assert lines == ["cba"]
+
+
 def test_a_program_that_does_not_exist_is_a_sentence() -> None:
     with pytest.raises(BenchmarkError, match="/nowhere cannot be started: No such file"):
         Child(["/nowhere"], env={}, cwd=Path.cwd(), on_line=print)

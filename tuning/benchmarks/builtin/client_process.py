@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import sys
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from tuning.hooks import LogSink, StopCheck
 
 ROOT = Path(__file__).parents[3]
 HARD_LIMIT_GRACE_S = 5.0
-ENDED_BY_TERM = (-15, 143)
+ENDED_BY_TERM = (-signal.SIGTERM, 128 + signal.SIGTERM)
 
 
 class ClientProcess:
@@ -24,7 +25,7 @@ class ClientProcess:
 
     def __init__(self) -> None:
         self._log: LogSink = _nowhere
-        self._child = self._start()
+        self._child: Child | None = self._start()
 
     def run(self, plan: Plan, plan_file: Path, *, log: LogSink, stop: StopCheck) -> None:
         """Have `plan`, which is in `plan_file`, run to its end.
@@ -32,11 +33,8 @@ class ClientProcess:
         BenchmarkError when that failed. A client that may still be at work then, or when `stop` raises, is ended.
         """
         self._log = log
-        if not self._child.running:
-            self.close()
-            self._child = self._start()
         try:
-            problem = self._ask(plan, str(plan_file), stop)
+            problem = self._ask(self._running_child(), plan, plan_file, stop)
         except BaseException:
             self.close()
             raise
@@ -45,7 +43,15 @@ class ClientProcess:
 
     def close(self) -> None:
         """End the process with all that it started; TERM, and KILL after a second."""
-        self._child.__exit__()
+        child, self._child = self._child, None
+        if child is not None:
+            child.close()
+
+    def _running_child(self) -> Child:
+        if self._child is None or not self._child.running:
+            self.close()
+            self._child = self._start()
+        return self._child
 
     def _start(self) -> Child:
         # Each process has its own queue, so that nothing of an ended one is taken for an answer of the next.
@@ -63,25 +69,26 @@ class ClientProcess:
         command = [sys.executable, "-m", "tuning.benchmarks.builtin"]
         return Child(command, env=env, cwd=ROOT, on_line=on_line, on_end=lambda: answers.put(None))
 
-    def _ask(self, plan: Plan, plan_file: str, stop: StopCheck) -> str:
+    def _ask(self, child: Child, plan: Plan, plan_file: Path, stop: StopCheck) -> str:
         """What the client says is wrong with the plan; empty when it was run."""
         give_up_at = time.monotonic() + plan.deadline_s + HARD_LIMIT_GRACE_S
-        self._child.say(json.dumps(plan_file))
+        child.say(json.dumps(str(plan_file)))
         while (left_s := give_up_at - time.monotonic()) > 0:
             stop()
             with contextlib.suppress(queue.Empty):
                 answer = self._answers.get(timeout=min(POLL_S, left_s))
                 if answer is None:
-                    raise BenchmarkError(self._last_words(stop))
+                    raise BenchmarkError(_last_words(child, stop))
                 return answer["problem"]
         raise BenchmarkError(deadline_text(plan) + ", and its client did not end either", Reason.DEADLINE)
 
-    def _last_words(self, stop: StopCheck) -> str:
-        code = self._child.wait(TERM_GRACE_S, stop)
-        if code in ENDED_BY_TERM:
-            return "the load generator was ended by someone else"
-        last_line = self._child.lines[-1] if self._child.lines else "without a word"
-        return f"the load generator ended with code {code}: {last_line}"
+
+def _last_words(child: Child, stop: StopCheck) -> str:
+    code = child.wait(TERM_GRACE_S, stop)
+    if code in ENDED_BY_TERM:
+        return "the load generator was ended by someone else"
+    last_line = child.lines[-1] if child.lines else "without a word"
+    return f"the load generator ended with code {code}: {last_line}"
 
 
 def _answer(line: str) -> dict[str, str] | None:
