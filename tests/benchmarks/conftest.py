@@ -16,19 +16,6 @@ TTFT_MS, TPOT_MS = 50.0, 10.0
 ROOT = Path(__file__).parents[2]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "genai_bench: needs the real genai-bench (`manage.py install_genai_bench`)")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests of the real tool out unless they are asked for with `-m genai_bench`."""
-    if config.getoption("markexpr"):
-        return
-    real = [item for item in items if item.get_closest_marker("genai_bench")]
-    config.hook.pytest_deselected(items=real)
-    items[:] = [item for item in items if item not in real]
-
-
 @pytest.fixture(scope="session")
 def engine() -> Iterator[str]:
     """The address of a simulated engine with a TTFT of 50 ms and a TPOT of 10 ms."""
@@ -47,7 +34,7 @@ class Tool:
     tokenizer: str
 
 
-@pytest.fixture(scope="session", params=["stand-in", pytest.param("real", marks=pytest.mark.genai_bench)])
+@pytest.fixture(scope="session", params=["stand-in", pytest.param("real", marks=pytest.mark.real)])
 def tool(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tool:
     """The stand-in, and the real tool where it is asked for."""
     folder = tmp_path_factory.mktemp("tool")

@@ -1,4 +1,4 @@
-"""The genai-bench adapter: one contract for the stand-in (always) and for the real tool (`pytest -m genai_bench`)."""
+"""The genai-bench adapter: one contract for the stand-in (always) and for the real tool (`make test-real`)."""
 
 import json
 import math

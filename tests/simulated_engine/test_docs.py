@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +55,6 @@ def test_the_documented_command_starts_an_engine(start_engine: StartEngine, comm
     assert start_engine(*flags, model=model).url().startswith("http://127.0.0.1:")
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_documented_request_is_answered(start_engine: StartEngine) -> None:
     url = start_engine(model="my-model").url()
     (command,) = [command for command in COMMANDS if command.startswith("curl ")]

@@ -91,7 +91,7 @@ def print_results(results: TaskResults, took_s: float, out: Console | None = Non
     out.print(_heading(results, took_s))
     out.print(_table(results))
     for line in _conclusion(results):
-        out.print(line, soft_wrap=True)
+        out.print(line, soft_wrap=not out.record)  # a terminal wraps by itself and copies what it wrapped as one line
 
 
 def results_svg(results: TaskResults) -> str:
