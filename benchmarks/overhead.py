@@ -32,7 +32,7 @@ from tuning.runner.task import TaskRun
 
 ROOT = Path(__file__).parents[1]
 TARGET_S, GROWTH_S = 0.3, 0.05
-"""Growth below GROWTH_S is what a machine's mood makes of ten experiments."""
+"""Growth within GROWTH_S is noise."""
 BARE_STARTS, ENDS = 10, 10
 STEPS = ("deploy", "ready", "benchmark", "remove")
 HEADER = "| s | median | p90 | max | first ten | last ten | deploy | ready | benchmark less load | remove | rest |"
@@ -71,10 +71,9 @@ def _run(count: int) -> list[Experiment]:
     }
     task = submit(read_document(json.dumps(document)).document)
     TaskRun(task).run()
-    experiments = list(task.experiments.order_by("number"))
-    if failed := [one for one in experiments if one.status != Experiment.Status.SUCCESS]:
-        raise SystemExit(f"{failed[0]} did not succeed: {failed[0].message}")
-    return experiments
+    if failed := task.experiments.exclude(status=Experiment.Status.SUCCESS).first():
+        raise SystemExit(f"{failed} did not succeed: {failed.message}")
+    return list(task.experiments.order_by("number"))
 
 
 def _bare_start_s(command: Sequence[str]) -> float:
@@ -83,9 +82,8 @@ def _bare_start_s(command: Sequence[str]) -> float:
         port = str(listener.getsockname()[1])
     where = command.index("--port") + 1
     start = time.monotonic()
-    process = subprocess.Popen(
-        [*command[:where], port, *command[where + 1 :]], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    bare = [*command[:where], port, *command[where + 1 :]]
+    process = subprocess.Popen(bare, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_healthy(process, f"http://127.0.0.1:{port}/health")
         return time.monotonic() - start
