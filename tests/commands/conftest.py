@@ -1,0 +1,101 @@
+"""`manage.py` as a person starts it: a process with a data folder of its own."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runner.factories import processes_of
+
+PROJECT = Path(__file__).parents[2]
+
+
+class Installation:
+    """A data folder, the commands that work on it, and a look into its database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._started: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: Any) -> subprocess.Popen[str]:
+        """Start `manage.py` with these arguments."""
+        environment = {
+            **os.environ,
+            "AUTOTUNER_DATA_DIR": str(self.folder),
+            "DJANGO_SETTINGS_MODULE": "autotuner_site.settings",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", *map(str, arguments)],
+            cwd=PROJECT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._started.append(process)
+        return process
+
+    def manage(self, *arguments: Any) -> tuple[int, str, str]:
+        """Run `manage.py` to its end: exit code, stdout, stderr."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=100)
+        return process.returncode, out, err
+
+    def document(self, text: str) -> Path:
+        """A file with this text."""
+        path = self.folder / "task.yaml"
+        path.write_text(text)
+        return path
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of its database."""
+        with closing(sqlite3.connect(f"file:{self.folder / 'autotuner.sqlite3'}?mode=ro", uri=True, timeout=20)) as db:
+            return db.execute(sql).fetchall()
+
+    def wait_for(self, sql: str) -> None:
+        """Wait until a query has rows."""
+        give_up = time.monotonic() + 60
+        while not self.query(sql):
+            assert time.monotonic() < give_up, sql
+            assert self._started[-1].poll() is None, self._started[-1].communicate()
+            time.sleep(0.01)
+
+    def engines(self) -> list[Any]:
+        """Engines that carry its mark and live."""
+        mark = self.folder / "instance"
+        return processes_of(mark.read_text()) if mark.exists() else []
+
+    def close(self) -> None:
+        """End whatever is left; it is an error when there are engines among it."""
+        for process in self._started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.communicate()
+        left = self.engines()
+        for engine in left:
+            engine.kill()
+        assert left == []
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Installation]:
+    """An installation without a database."""
+    installation = Installation(tmp_path)
+    yield installation
+    installation.close()
+
+
+@pytest.fixture
+def installed(empty: Installation) -> Installation:
+    """An installation with an empty database."""
+    code, _, err = empty.manage("migrate", "--verbosity", "0")
+    assert code == 0, err
+    return empty
