@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 import yaml
+from django.db import OperationalError
 
 from tests.runner.factories import document, run, sections, task
 from tuning.document.loading import load
 from tuning.errors import ConflictError
 from tuning.models import Experiment, LogLine, Task
+from tuning.runner import claims
 from tuning.runner.experiment import results_folder
 from tuning.runner.intake import submit
 from tuning.runner.results import TaskResults
@@ -147,6 +149,22 @@ def test_whatever_watches_the_progress_cannot_keep_an_engine_alive(phase: str) -
 
     (only,) = run(task(), progress=fail)
     assert only.reason == "internal_error"
+
+
+@pytest.mark.parametrize("column", ["deploy_s", "handle", "ready_s", "remove_s"])
+def test_a_database_that_refuses_cannot_keep_an_engine_alive(column: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disk full: whichever write fails, the engine is gone and the row says why."""
+    write = claims.write
+
+    def fill_up(row: Experiment, **columns: Any) -> None:
+        if column in columns:
+            raise OperationalError("database or disk is full")
+        write(row, **columns)
+
+    monkeypatch.setattr(claims, "write", fill_up)
+    (only,) = run(task())
+    assert (only.status, only.reason) == (Experiment.Status.FAILED, "internal_error")
+    assert "database or disk is full" in only.message
 
 
 def test_replicates_of_finalists_are_measured_in_rounds() -> None:
