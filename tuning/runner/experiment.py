@@ -58,7 +58,8 @@ class ExperimentRun:
         self._benchmark = benchmark_for(
             self._document.workload.benchmark, genai_bench=Path(settings.AUTOTUNER_GENAI_BENCH)
         )
-        self._deadline = time.monotonic() + self._document.limits.experiment_s
+        self._began = time.monotonic()
+        self._deadline = self._began + self._document.limits.experiment_s
         self._say = self._sink(LogLine.Source.RUNNER)
 
     def run(self) -> None:
@@ -66,21 +67,21 @@ class ExperimentRun:
 
         ConflictError when the row was taken over by another attempt meanwhile: nothing was written then.
         """
-        start = time.monotonic()
         try:
             outcome = self._success(self._deploy_and_measure())
         except Cancelled as error:
             outcome = {"status": Experiment.Status.CANCELLED, "reason": Reason.CANCELLED, "message": str(error)}
         except ExperimentError as error:
             outcome = {"status": Experiment.Status.FAILED, "reason": error.reason, "message": str(error)}
-        self.finish(total_s=time.monotonic() - start, **outcome)
+        self.finish(**outcome)
 
     def finish(self, **outcome: Any) -> None:
         """Write the outcome, after every log line that led to it."""
         message = outcome.get("message") or "done"
         self._say("error" if outcome.get("reason") else "info", f"{outcome['status']}: {message}")
         self._around.logs.flush()
-        claims.write(self._experiment, finished_at=timezone.now(), **outcome)
+        total_s = time.monotonic() - self._began
+        claims.write(self._experiment, finished_at=timezone.now(), total_s=total_s, **outcome)
         self._around.changed(self._experiment, str(outcome["status"]))
 
     def _deploy_and_measure(self) -> list[Measurement]:
@@ -91,12 +92,19 @@ class ExperimentRun:
     def _deployed(self) -> Iterator[Deployment]:
         """The engine of this experiment, which is gone at the end whatever happens meanwhile."""
         self._around.changed(self._experiment, "deploying")
-        with self._timed("deploy_s"):
-            deployment = self._deployer.deploy(self._request(), log=self._sink(LogLine.Source.ENGINE), stop=self._stop)
-        try:
+        with contextlib.ExitStack() as afterwards:
+            with self._timed("deploy_s"):
+                deployment = self._deployer.deploy(
+                    self._request(), log=self._sink(LogLine.Source.ENGINE), stop=self._stop
+                )
+                afterwards.callback(self._remove, deployment)
             yield deployment
-        finally:
+
+    def _remove(self, deployment: Deployment) -> None:
+        """Remove the engine, also when whoever watches the progress fails."""
+        try:
             self._around.changed(self._experiment, "removing")
+        finally:
             with self._timed("remove_s"):
                 self._deployer.remove(deployment.handle, grace_s=self._document.limits.stop_s)
 

@@ -70,7 +70,7 @@ class LogBuffer:
                 self._write(lines)
 
     def _add(self, source: LogLine.Source, experiment: Experiment | None, level: str, text: str) -> None:
-        text = _cut(self._mask(text.replace("\0", "")))
+        text = _cut(self._mask(_storable(text)))
         line = LogLine(task=self._task, experiment=experiment, at=timezone.now(), level=level, source=source, text=text)
         if self._mirror:
             self._mirror(line)
@@ -91,10 +91,9 @@ class LogBuffer:
             connection.close()
 
     def _write(self, lines: list[LogLine]) -> None:
-        if self._dropped:
-            lines = [self._note_of_loss(lines[0]), *lines]
+        note = [self._note_of_loss(lines[0])] if self._dropped else []
         try:
-            LogLine.objects.bulk_create(lines)
+            LogLine.objects.bulk_create([*note, *lines])
         except DatabaseError as error:
             self._dropped += len(lines)
             logger.error("log lines of %s could not be written and are lost: %s", self._task, error)
@@ -104,6 +103,11 @@ class LogBuffer:
     def _note_of_loss(self, before: LogLine) -> LogLine:
         text = f"{self._dropped} log lines could not be written and are lost"
         return LogLine(task=self._task, at=before.at, level="error", source=LogLine.Source.RUNNER, text=text)
+
+
+def _storable(text: str) -> str:
+    """`text` without what no database takes: NUL, and the lone surrogates by which Python keeps undecodable bytes."""
+    return text.replace("\0", "").encode("utf-8", "backslashreplace").decode()
 
 
 def _cut(text: str) -> str:
