@@ -257,7 +257,7 @@ def test_the_limit_of_a_load_point_ends_it_and_is_named(tmp_path: Path) -> None:
             load_request(server.url, tmp_path, limits={"load_point_s": 1.0}), log=Log(), stop=never
         )
         assert server.client_gone.wait(10)
-    assert measurement.reason is Reason.DEADLINE
+    assert measurement.reason is Reason.LOAD_POINT_TIMEOUT
     assert "within 1 s (limits.load_point_s)" in measurement.message
     assert [row.status for row in read_rows(tmp_path / "requests.jsonl")] == ["cancelled"]
 

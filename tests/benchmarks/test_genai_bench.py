@@ -123,7 +123,7 @@ def test_a_hanging_engine_is_left_at_the_limit_of_a_load_point(tool: Tool, tmp_p
     with serving(hang) as server:
         request = request_for(tool, server.url, tmp_path, limits={"load_point_s": 1.5})
         measurement = GenaiBench(tool.executable).run(request, log=Log(), stop=never)
-    assert measurement.reason is Reason.DEADLINE
+    assert measurement.reason is Reason.LOAD_POINT_TIMEOUT
     assert "within 1.5 s (limits.load_point_s)" in measurement.message
 
 

@@ -79,8 +79,8 @@ HANG = {"simulate-failure": "hang-under-load", "simulate-failure-after": 2}
     ("fixed", "limit", "reason", "words"),
     [
         ({"simulate-failure": "hang-at-start"}, {"ready_s": 1}, "startup_timeout", "not ready after 1 s"),
-        (HANG, {"experiment_s": 3}, "deadline", "limits.experiment_s 3"),
-        (HANG, {"load_point_s": 1}, "deadline", "limits.load_point_s"),
+        (HANG, {"experiment_s": 3}, "experiment_timeout", "limits.experiment_s 3"),
+        (HANG, {"load_point_s": 1}, "load_point_timeout", "limits.load_point_s"),
         ({"simulate-failure": "startup-oom"}, {}, "out_of_memory", "memory"),
         ({"simulate-failure": "crash-under-load"}, {}, "engine_crashed", ""),
     ],

@@ -60,11 +60,14 @@ def test_a_cancelled_run_tells_why_and_starts_nothing_further() -> None:
     assert (one.status, one.message) == (Task.Status.CANCELLED, "Cancelled; run it again to go on.")
 
 
-def test_the_engine_of_an_interrupted_attempt_is_removed_first() -> None:
+@pytest.mark.parametrize("known", ["its process", "only its marks"])
+def test_the_engine_of_an_interrupted_attempt_is_removed_first(known: str) -> None:
     """Pitfalls A9c, A10: a row that looks active, and an engine that still runs, are of a process that is gone."""
     one = task()
     row = _interrupted(one)
     handle = _left_running(one, row)
+    if known == "only its marks":
+        handle = dict(LocalDeployer().handle_of(Owner(instance_id(), one.pk, row.pk, row.attempt)))
     Experiment.objects.filter(pk=row.pk).update(handle=handle)
     (row,) = run(one)
     assert (row.status, row.attempt) == (Experiment.Status.SUCCESS, 2)

@@ -78,7 +78,7 @@ def _check_progress(seen: list[Progress]) -> None:
 
 def _check_log(one: Task, began: datetime) -> None:
     lines = list(LogLine.objects.filter(experiment__number=2, task=one))
-    assert {line.source for line in lines} >= {"engine", "runner"}
+    assert {line.source for line in lines} >= {"engine", "benchmark", "runner"}
     assert {line.level for line in lines} <= {"debug", "info", "warning", "error"}
     assert all(began <= line.at <= datetime.now(UTC) for line in lines)
     assert any("Application startup complete" in line.text for line in lines if line.source == "engine")

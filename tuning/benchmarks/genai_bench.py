@@ -207,7 +207,7 @@ def _measurement(request: LoadRequest, level: Level | None, code: int | None, ch
     )
     if code is None:
         text = f"genai-bench did not end within {request.limits.load_point_s:g} s (limits.load_point_s)"
-        return replace(measurement, reason=Reason.DEADLINE, message=text)
+        return replace(measurement, reason=Reason.LOAD_POINT_TIMEOUT, message=text)
     if level is None or (measurement.ok and level.duration_s <= 0):
         text = f"genai-bench ended with code {code} and no result: {_last_words(child)}"
         return replace(measurement, reason=Reason.BENCHMARK_FAILED, message=text)

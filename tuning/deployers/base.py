@@ -80,6 +80,10 @@ class Deployment(Protocol):
 class Deployer(Protocol):
     """One place where engines run. `deploy` and `remove` are idempotent; nothing outlives `remove`."""
 
+    def handle_of(self, owner: Owner) -> Mapping[str, Any]:
+        """A handle for `remove` that finds, by its marks, whatever was or will be started for `owner`."""
+        ...
+
     def deploy(self, request: DeployRequest, *, log: LogSink, stop: StopCheck) -> Deployment:
         """Start the engine and return at once; DeployError when it cannot be started, with nothing left behind."""
         ...

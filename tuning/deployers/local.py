@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tuning.deployers.base import Deployment, DeployRequest
+from tuning.deployers.base import Deployment, DeployRequest, Owner
 from tuning.deployers.environment import engine_environment
 from tuning.deployers.output import Output
 from tuning.deployers.ports import CAN_SHARE, HeldPort
@@ -118,7 +118,7 @@ class LocalDeployment:
     @property
     def handle(self) -> Mapping[str, Any]:
         """See `Deployment.handle`."""
-        return {"mode": "local", **self.process.identity.handle()}
+        return _handle(self.process.identity)
 
     def check(self) -> None:
         """See `Deployment.check`; workers that live on do not count when the process that was started has ended."""
@@ -162,6 +162,10 @@ class LocalDeployer:
 
     def __init__(self, *, environ: Mapping[str, str] | None = None) -> None:
         self._environ = environ
+
+    def handle_of(self, owner: Owner) -> Mapping[str, Any]:
+        """See `Deployer.handle_of`."""
+        return _handle(Identity.unknown(marks_of(owner.environment())))
 
     def deploy(self, request: DeployRequest, *, log: LogSink, stop: StopCheck) -> LocalDeployment:
         """See `Deployer.deploy`; what the same attempt started before is ended first."""
@@ -239,6 +243,10 @@ class LocalDeployer:
             gpus=request.gpus,
             program=command.arguments[0],
         )
+
+
+def _handle(identity: Identity) -> Mapping[str, Any]:
+    return {"mode": "local", **identity.handle()}
 
 
 def _held_port() -> HeldPort:

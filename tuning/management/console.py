@@ -70,7 +70,7 @@ class ProgressLine:
     def _eta(self, progress: Progress) -> str:
         if not self._durations:
             return ""
-        left = progress.experiments - len(self._durations)
+        left = progress.experiments - progress.experiment.number + (progress.experiment.total_s is None)
         return f", about {duration(left * sum(self._durations.values()) / len(self._durations))} left"
 
 
@@ -84,11 +84,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
 
 
-def print_results(results: TaskResults, took_s: float, out: Console | None = None) -> None:
+def print_results(results: TaskResults, out: Console | None = None) -> None:
     """Print the table of a task, its best configuration as a command, and what to do next."""
     out = out or console()
     out.print()
-    out.print(_heading(results, took_s))
+    out.print(_heading(results))
     out.print(_table(results))
     for line in _conclusion(results):
         out.print(line, soft_wrap=not out.record)  # a terminal wraps by itself and copies what it wrapped as one line
@@ -97,12 +97,13 @@ def print_results(results: TaskResults, took_s: float, out: Console | None = Non
 def results_svg(results: TaskResults) -> str:
     """The same as a picture of a terminal, which needs no font from elsewhere."""
     out = Console(file=io.StringIO(), record=True, width=SVG_WIDTH, force_terminal=True, highlight=False)
-    print_results(results, sum(experiment.total_s or 0.0 for experiment in results.experiments), out)
+    print_results(results, out)
     svg = out.export_svg(title="Inference Autotuner")
     return re.sub(r"@font-face \{.*?\n    \}", "", svg, flags=re.DOTALL)
 
 
-def _heading(results: TaskResults, took_s: float) -> Text:
+def _heading(results: TaskResults) -> Text:
+    took_s = sum(experiment.total_s or 0.0 for experiment in results.experiments)
     simulated = " (simulated: nothing here was measured on a GPU)" if _is_simulated(results) else ""
     count = len(results.experiments)
     plural = "s" if count != 1 else ""

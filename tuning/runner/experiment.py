@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from tuning.benchmarks.base import LoadRequest
@@ -92,11 +93,11 @@ class ExperimentRun:
     def _deployed(self) -> Iterator[Deployment]:
         """The engine of this experiment, which is gone at the end whatever happens meanwhile."""
         self._around.changed(self._experiment, "deploying")
+        request = self._request()
+        claims.write(self._experiment, handle=dict(self._deployer.handle_of(request.owner)))
         with contextlib.ExitStack() as afterwards:
             with self._timed("deploy_s"):
-                deployment = self._deployer.deploy(
-                    self._request(), log=self._sink(LogLine.Source.ENGINE), stop=self._stop
-                )
+                deployment = self._deployer.deploy(request, log=self._sink(LogLine.Source.ENGINE), stop=self._stop)
                 afterwards.callback(self._remove, deployment)
             yield deployment
 
@@ -118,25 +119,25 @@ class ExperimentRun:
         return tuple(str(gpu) for gpu in given[: self._experiment.gpus])
 
     def _measure(self, deployment: Deployment) -> list[Measurement]:
-        line = paste(deployment.command)
-        self._say("info", f"engine started: {line}")
+        self._say("info", f"engine started: {paste(deployment.command)}")
+        self._write_deployment(deployment)
+        with self._timed("ready_s"):
+            self._deployer.wait_ready(deployment, limit_s=self._document.limits.ready_s, stop=self._stop)
+        self._around.logs.flush()
+        self._write_deployment(deployment)
+        claims.write(self._experiment, status=Experiment.Status.BENCHMARKING)
+        with self._timed("benchmark_s"):
+            return [self._load(deployment, index, point) for index, point in enumerate(self._load_points)]
+
+    def _write_deployment(self, deployment: Deployment) -> None:
+        """Keep how the engine is found and was started: both may change until it is ready."""
         claims.write(
             self._experiment,
             handle=dict(deployment.handle),
             command=list(deployment.command.arguments),
-            command_line=line,
-        )
-        with self._timed("ready_s"):
-            self._deployer.wait_ready(deployment, limit_s=self._document.limits.ready_s, stop=self._stop)
-        self._around.logs.flush()
-        claims.write(
-            self._experiment,
-            status=Experiment.Status.BENCHMARKING,
-            handle=dict(deployment.handle),
+            command_line=paste(deployment.command),
             engine_version=deployment.version,
         )
-        with self._timed("benchmark_s"):
-            return [self._load(deployment, index, point) for index, point in enumerate(self._load_points)]
 
     @property
     def _load_points(self) -> tuple[LoadPoint, ...]:
@@ -158,8 +159,15 @@ class ExperimentRun:
         measurement = self._benchmark.run(request, log=log, stop=stop)
         if not measurement.ok or measurement.failed:
             deployment.check_serving(limit_s=SILENCE_S, stop=self._stop)
-        MeasurementRow.of(self._experiment, index, measurement).save(force_insert=True)
+        log("info" if measurement.ok else "error", _summary(measurement))
+        self._keep(index, measurement)
         return measurement
+
+    def _keep(self, index: int, measurement: Measurement) -> None:
+        """Write the measurement, unless the experiment was taken over meanwhile."""
+        with transaction.atomic():
+            claims.write(self._experiment, status=self._experiment.status)
+            MeasurementRow.of(self._experiment, index, measurement).save(force_insert=True)
 
     def _load_request(self, deployment: Deployment, index: int, point: LoadPoint) -> LoadRequest:
         folder = results_folder(self._experiment) / f"load-{index}"
@@ -200,7 +208,7 @@ class ExperimentRun:
         self._around.stop()
         if time.monotonic() > self._deadline:
             raise ExperimentError(
-                Reason.DEADLINE,
+                Reason.EXPERIMENT_TIMEOUT,
                 f"The experiment took longer than limits.experiment_s {self._document.limits.experiment_s:g}.",
             )
 
@@ -215,6 +223,15 @@ class ExperimentRun:
 
     def _sink(self, source: LogLine.Source) -> LogSink:
         return self._around.logs.sink(source, self._experiment)
+
+
+def _summary(measurement: Measurement) -> str:
+    counts = f"{measurement.load_point}: {measurement.completed} completed, {measurement.failed} failed"
+    if not measurement.ok:
+        return f"{counts}; {measurement.message}"
+    latencies = ((name, measurement.latency(f"{name.lower()}_ms")) for name in ("TTFT", "TPOT"))
+    shown = [f"{name} p50 {found['p50']:.1f} ms, p99 {found['p99']:.1f} ms" for name, found in latencies if found]
+    return "; ".join([f"{counts} in {measurement.window_s:.1f} s", f"{measurement.tokens_per_s:.0f} tokens/s", *shown])
 
 
 def results_folder(experiment: Experiment) -> Path:

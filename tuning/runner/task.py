@@ -55,17 +55,27 @@ class TaskRun:
     def run(self) -> None:
         """Run it to an end that is written on its row; ConflictError when another process runs it already.
 
-        Setting `cancel` ends the running experiment and then the task; both can be gone on with later.
+        Setting `cancel` ends the running experiment and then the task; both can be gone on with later, and so can a
+        task that was interrupted by whatever else this raises.
         """
         with claims.owning(self._task), LogBuffer(self._task, self._mirror) as self._logs:
             self._say = self._logs.sink(LogLine.Source.RUNNER)
-            self._recover()
-            self._begin()
-            planner = Planner(self._document, self._task.experiments.order_by("number"))
-            status, message = self._work(planner)
-            self._say("info", f"{status}: {message}")
-            self._logs.flush()
-            self._save(status=status, message=message, finished_at=timezone.now())
+            try:
+                status, message = self._run_all()
+            except AutotunerError as error:
+                self._end(Task.Status.CANCELLED, f"Interrupted: {error}")
+                raise
+            self._end(status, message)
+
+    def _run_all(self) -> tuple[Task.Status, str]:
+        self._recover()
+        self._begin()
+        return self._work(Planner(self._document, self._task.experiments.order_by("number")))
+
+    def _end(self, status: Task.Status, message: str) -> None:
+        self._say("info", f"{status}: {message}")
+        self._logs.flush()
+        self._save(status=status, message=message, finished_at=timezone.now())
 
     def _recover(self) -> None:
         """Remove what an earlier process left running, and take up the experiments that it did not finish."""

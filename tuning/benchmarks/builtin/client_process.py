@@ -80,7 +80,7 @@ class ClientProcess:
                 if answer is None:
                     raise BenchmarkError(_last_words(child, stop))
                 return answer["problem"]
-        raise BenchmarkError(deadline_text(plan) + ", and its client did not end either", Reason.DEADLINE)
+        raise BenchmarkError(deadline_text(plan) + ", and its client did not end either", Reason.LOAD_POINT_TIMEOUT)
 
 
 def _last_words(child: Child, stop: StopCheck) -> str:

@@ -76,7 +76,7 @@ def _judged(measurement: Measurement, outcome: Outcome) -> Measurement:
     """A load that was ended before its time is failed, whatever was measured until then."""
     match outcome.summary["ended"]:
         case "deadline":
-            return replace(measurement, reason=Reason.DEADLINE, message=deadline_text(outcome.plan))
+            return replace(measurement, reason=Reason.LOAD_POINT_TIMEOUT, message=deadline_text(outcome.plan))
         case "failures":
             commonest = next(iter(measurement.errors), "")
             text = f"ended early, {outcome.plan.failures_in_a_row} requests in a row failed; most often: {commonest}"

@@ -3,7 +3,6 @@
 import signal
 import sys
 import threading
-import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -43,14 +42,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         accepted = accept(file)
         task = submit(accepted.document, again=options["again"])
-        start = time.monotonic()
         if not task.is_finished:
             self._run(task, log=options["log"])
         results = TaskResults.of(task)
         if options["json"]:
             self.stdout.write(dumps(as_json(results)))
         else:
-            print_results(results, time.monotonic() - start)
+            print_results(results)
         sys.exit(_exit_code(results))
 
     def _run(self, task: Task, *, log: bool) -> None:
