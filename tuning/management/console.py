@@ -2,6 +2,7 @@
 
 import io
 import re
+import textwrap
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,7 @@ from tuning.runner.task import Progress
 from tuning.scoring.objectives import label, unit
 
 PIPE_WIDTH = 160
+HEAD_WIDTH = 15
 SVG_WIDTH = 150
 
 
@@ -118,7 +120,8 @@ def _table(results: TaskResults) -> RichTable:
     table = results_table(results)
     shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for column in table.columns:
-        shown.add_column(column.head, justify="right" if column.numeric else "left", overflow="fold")
+        head = "\n".join(textwrap.wrap(column.head, HEAD_WIDTH))
+        shown.add_column(head, justify="right" if column.numeric else "left", overflow="fold")
     for index, row in enumerate(table.rows):
         shown.add_row(*map(Text, row), style="bold green" if index == table.best else None)
     return shown
