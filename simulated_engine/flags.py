@@ -133,4 +133,3 @@ SIMULATION_FLAGS: Sequence[Flag] = (
 )
 
 FLAGS: Sequence[Flag] = (*ENGINE_FLAGS, *SIMULATION_FLAGS)
-FLAGS_BY_NAME = {flag.name: flag for flag in FLAGS}

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from simulated_engine.cli import parse
-from simulated_engine.flags import FLAGS, FLAGS_BY_NAME, Flag
+from simulated_engine.flags import FLAGS, Flag
 from simulated_engine.settings import Settings
 from tests.simulated_engine.processes import ROOT, run
 
@@ -47,7 +47,8 @@ def test_every_default_passes_its_own_rule(flag: Flag) -> None:
     ],
 )
 def test_a_wrong_value_is_explained(name: str, value: object, problem: str | None) -> None:
-    assert FLAGS_BY_NAME[name].problem(value) == problem
+    (flag,) = [flag for flag in FLAGS if flag.name == name]
+    assert flag.problem(value) == problem
 
 
 def test_a_boolean_has_a_negative_form_and_underscores_are_dashes() -> None:

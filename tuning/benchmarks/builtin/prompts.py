@@ -19,7 +19,6 @@ from typing import Protocol
 from tuning.benchmarks.builtin.dataset import read_prompts
 from tuning.benchmarks.builtin.plan import Phase, Plan, Task
 
-HEAD_WORDS = 4
 POOL_WORDS = 20_000
 _PHASES = {Phase.MEASURED: 0, Phase.WARMUP: 1}
 _POINTS = 1000
