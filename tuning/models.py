@@ -11,9 +11,7 @@ from django.utils import timezone
 from tuning.document.task import TaskDocument
 from tuning.document.workload import LoadPoint
 from tuning.errors import Reason
-from tuning.scoring.metrics import Distribution, Measurement
-
-LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms")
+from tuning.scoring.metrics import LATENCIES, Distribution, Measurement
 
 
 class Task(models.Model):

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from tuning.engines.registry import engine_for
-from tuning.models import LATENCIES, Experiment, MeasurementRow
+from tuning.models import Experiment, MeasurementRow
 from tuning.runner.results import TaskResults
+from tuning.scoring.metrics import LATENCIES
 from tuning.scoring.objectives import direction, label, unit
 
 STEPS = ("deploy", "ready", "benchmark", "remove", "total")

@@ -13,6 +13,7 @@ from tuning.document.goals import SLO
 from tuning.document.workload import LoadPoint
 from tuning.errors import Reason
 
+LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms")
 STANDARD_STATISTICS = ("mean", "p50", "p90", "p95", "p99")
 
 

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tuning.document.goals import SLO
-from tuning.scoring.metrics import Measurement
+from tuning.scoring.metrics import LATENCIES, Measurement
 
-LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms")
 FLOORS = (("min_output_tokens_per_s", "output_tokens_per_s"), ("min_requests_per_s", "requests_per_s"))
 
 
