@@ -1,6 +1,7 @@
 """Reads settings from environment variables; an odd value stops the program with a sentence."""
 
 import contextlib
+import math
 import os
 import secrets
 from collections.abc import Callable
@@ -27,6 +28,18 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
     value = os.environ.get(name, default).upper()
     if value not in allowed:
         raise ImproperlyConfigured(f"{name} is {value!r}; give one of {', '.join(allowed)}")
+    return value
+
+
+def number(name: str, default: float, *, least: float, most: float) -> float:
+    """A number within bounds."""
+    text = os.environ.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise ImproperlyConfigured(f"{name} is {text!r}; give a number from {least:g} to {most:g}")
     return value
 
 

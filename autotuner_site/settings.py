@@ -104,6 +104,25 @@ LOGGING = {
     },
 }
 
+# How long a worker's work counts as its own after its last sign of life; equal for all workers of one database.
+AUTOTUNER_LEASE_S = environment.number("AUTOTUNER_LEASE_S", 30, least=1, most=3600)
+# Experiments that run at once on a machine without GPUs; with GPUs each of them is one slot.
+AUTOTUNER_SLOTS = int(environment.number("AUTOTUNER_SLOTS", 1, least=1, most=1024))
+# Which GPUs may be used: numbers in PCI order or UUIDs; "all" is what NVML finds, "none" leaves them alone.
+AUTOTUNER_GPUS = environment.words("AUTOTUNER_GPUS", "all")
+AUTOTUNER_LOG_RETENTION_DAYS = environment.number("AUTOTUNER_LOG_RETENTION_DAYS", 90, least=0, most=36500)
+
+HUEY = {
+    "huey_class": "huey.SqliteHuey",
+    "name": "autotuner",
+    "filename": str(DATA_DIR / "huey.sqlite3"),
+    "timeout": 20,
+    "strict_fifo": True,
+    "immediate": False,  # by default it would follow DEBUG and run tasks inside of requests
+    "results": False,  # the rows of the database are the results
+}
+HUEY_CONSUMER = {"worker_type": "thread", "max_delay": 1.0, "backoff": 1.15, "periodic": False}
+
 CACHE_DIR = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inference-autotuner"
 
 AUTOTUNER_GENAI_BENCH = os.environ.get("AUTOTUNER_GENAI_BENCH") or str(

@@ -7,7 +7,9 @@ AutotunerError                 something that a person can be told in one senten
 │   ├── EngineDied             the engine ended while it was being loaded
 │   └── BenchmarkError         the load generator could not do its work
 ├── Cancelled                  a person asked to stop
+├── Interrupted                this process is going; the work is handed back
 └── ConflictError              not now: the state of a task or experiment does not allow it
+    └── LeaseLost              the experiment belongs to another attempt now
 """
 
 from collections.abc import Sequence
@@ -91,5 +93,13 @@ class Cancelled(AutotunerError):
     """A person asked to stop; whoever raises it has left nothing running."""
 
 
+class Interrupted(AutotunerError):
+    """This process was asked to end; whoever raises it has left nothing running, and the work is not lost."""
+
+
 class ConflictError(AutotunerError):
     """The request does not apply in the present state; the message says why."""
+
+
+class LeaseLost(ConflictError):
+    """The experiment was taken over by another attempt; nothing of this one may be written any more."""
