@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -25,7 +25,7 @@ from tuning.benchmarks.builtin.dataset import DatasetProblem, read_prompts
 from tuning.benchmarks.files import writing
 from tuning.benchmarks.genai_results import Level, find_level
 from tuning.benchmarks.lengths import length_values, length_warnings
-from tuning.benchmarks.process import Child
+from tuning.benchmarks.process import NO_MARKS, Child
 from tuning.document.scenarios import ScenarioKind, parse_scenario
 from tuning.errors import BenchmarkError, Reason
 from tuning.hooks import LogSink, StopCheck
@@ -52,11 +52,15 @@ def default_executable() -> Path:
 
 
 class GenaiBench:
-    """genai-bench as a Benchmark; `executable` is the path of `genai-bench` in the environment made for it."""
+    """genai-bench as a Benchmark; `executable` is the path of `genai-bench` in the environment made for it.
 
-    def __init__(self, executable: Path) -> None:
+    `marks` are for the environment of every process that is started.
+    """
+
+    def __init__(self, executable: Path, marks: Mapping[str, str] = NO_MARKS) -> None:
         self._executable = executable
-        self._builtin = Builtin()
+        self._marks = marks
+        self._builtin = Builtin(marks)
 
     def __enter__(self) -> Self:
         """Start nothing: the tool is run anew for each load point."""
@@ -86,7 +90,8 @@ class GenaiBench:
             log("debug", line.replace(KEY, REDACTED))
 
         try:
-            with Child([*GUARD, *command], env=_environment(request, tokenizer), cwd=folder, on_line=on_line) as child:
+            env = {**_environment(request, tokenizer), **self._marks}
+            with Child([*GUARD, *command], env=env, cwd=folder, on_line=on_line) as child:
                 code = child.wait(request.limits.load_point_s, stop)
         finally:
             _redact(folder)

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Self
 
 from tuning.errors import BenchmarkError
@@ -17,6 +18,7 @@ from tuning.hooks import StopCheck
 POLL_S = 0.1
 TERM_GRACE_S = 1.0
 KEPT_LINES = 50
+NO_MARKS: Mapping[str, str] = MappingProxyType({})
 
 
 class Child:

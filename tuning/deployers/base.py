@@ -1,32 +1,64 @@
 """How an engine is brought up, watched and taken down, wherever it runs."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Protocol, Self
 
 from tuning.document.base import Parameters
 from tuning.document.task import TaskDocument
 from tuning.engines.base import Command, Engine
 from tuning.hooks import LogSink, StopCheck
 
+PREFIX = "AUTOTUNER_"
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
+
+
+class Role(StrEnum):
+    """What a process of an attempt is for."""
+
+    ENGINE = "engine"
+    LOAD = "load"
+
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose engine it is: the marks that everything started carries."""
+    """Whose a process or container is: the marks that everything started carries."""
 
     instance: str
     task: int
     experiment: int
     attempt: int
 
-    def environment(self) -> dict[str, str]:
-        """The marks as environment variables of a process."""
-        return {
-            "AUTOTUNER_INSTANCE": self.instance,
-            "AUTOTUNER_TASK": str(self.task),
-            "AUTOTUNER_EXPERIMENT": str(self.experiment),
-            "AUTOTUNER_ATTEMPT": str(self.attempt),
-        }
+    def environment(self, role: Role | None = None) -> dict[str, str]:
+        """The marks as environment variables: AUTOTUNER_INSTANCE, _TASK, _EXPERIMENT, _ATTEMPT.
+
+        With `role` AUTOTUNER_ROLE too, by which an engine is told from the load generator of the same attempt.
+        """
+        marks = {f"{PREFIX}{name.upper()}": str(value) for name, value in asdict(self).items()}
+        return marks if role is None else {**marks, f"{PREFIX}ROLE": role}
+
+    @classmethod
+    def of_environment(cls, variables: Mapping[str, str]) -> Self | None:
+        """Whose a process with this environment is; None when a mark is missing or not as `environment` writes it."""
+        instance = variables.get(f"{PREFIX}INSTANCE", "")
+        numbers = [variables.get(f"{PREFIX}{name}", "") for name in ("TASK", "EXPERIMENT", "ATTEMPT")]
+        if not instance or not all(map(_NUMBER.fullmatch, numbers)):
+            return None
+        return cls(instance, *map(int, numbers))
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Everything that lives and carries the marks of one attempt.
+
+    `handle` is one for `Deployer.remove`; `what` names it for people, without arguments, which may hold secrets.
+    """
+
+    owner: Owner
+    handle: Mapping[str, Any]
+    what: str
 
 
 @dataclass(frozen=True)
@@ -96,5 +128,13 @@ class Deployer(Protocol):
         """End the engine that `handle` names, by asking first and by force after `grace_s` seconds.
 
         Nothing happens when it is gone, or when what carries its number now is not ours.
+        """
+        ...
+
+    def started(self, instance: str) -> list[Leftover]:
+        """Everything that lives and carries the marks of `instance`, whoever started it, by experiment and attempt.
+
+        What is being used right now is among it: the caller knows which attempts are active. What carries no mark,
+        another instance or ids that are no numbers is not, nor is the calling process with those it descends from.
         """
         ...

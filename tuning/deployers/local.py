@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tuning.deployers.base import Deployment, DeployRequest, Owner
+from tuning.deployers.base import Deployment, DeployRequest, Leftover, Owner, Role
 from tuning.deployers.environment import engine_environment
+from tuning.deployers.leftovers import find_leftovers
 from tuning.deployers.output import Output
 from tuning.deployers.ports import CAN_SHARE, HeldPort
 from tuning.deployers.processes import Identity, Marks, end, marks_of
@@ -72,18 +73,22 @@ class _Started:
             self._by_marks[process.identity.marks] = process
 
     def reap(self, marks: Marks) -> None:
-        """Wait for the child if it has ended."""
+        """Wait for the children that have ended."""
         with self._lock:
-            process = self._by_marks.get(marks)
-        if process:
+            processes = [self._by_marks[own] for own in self._bearing(marks)]
+        for process in processes:
             process.child.poll()
 
     def close(self, marks: Marks) -> None:
         """Give back what belongs to an engine that is gone; nothing when it is not ours."""
         with self._lock:
-            process = self._by_marks.pop(marks, None)
-        if process:
+            processes = [self._by_marks.pop(own) for own in self._bearing(marks)]
+        for process in processes:
             process.close()
+
+    def _bearing(self, marks: Marks) -> list[Marks]:
+        """A handle may name fewer marks than an engine bears; without any it names nothing."""
+        return [own for own in self._by_marks if marks and set(marks) <= set(own)]
 
 
 _started = _Started()
@@ -118,7 +123,7 @@ class LocalDeployment:
     @property
     def handle(self) -> Mapping[str, Any]:
         """See `Deployment.handle`."""
-        return _handle(self.process.identity)
+        return self.process.identity.handle()
 
     def check(self) -> None:
         """See `Deployment.check`; workers that live on do not count when the process that was started has ended."""
@@ -165,13 +170,13 @@ class LocalDeployer:
 
     def handle_of(self, owner: Owner) -> Mapping[str, Any]:
         """See `Deployer.handle_of`."""
-        return _handle(Identity.unknown(marks_of(owner.environment())))
+        return Identity.unknown(marks_of(owner.environment())).handle()
 
     def deploy(self, request: DeployRequest, *, log: LogSink, stop: StopCheck) -> LocalDeployment:
         """See `Deployer.deploy`; what the same attempt started before is ended first."""
         stop()
         launch = _launch(request)
-        marks = marks_of(request.owner.environment())
+        marks = _marks(request)
         end(Identity.unknown(marks), grace_s=0, reap=lambda: _started.reap(marks))
         _started.close(marks)
         return LocalDeployment(request, launch, log, self._start(request, launch, log, share_port=CAN_SHARE))
@@ -209,6 +214,10 @@ class LocalDeployer:
         end(identity, grace_s=grace_s, reap=lambda: _started.reap(identity.marks))
         _started.close(identity.marks)
 
+    def started(self, instance: str) -> list[Leftover]:
+        """See `Deployer.started`."""
+        return find_leftovers(instance)
+
     def _start_again(self, deployment: LocalDeployment) -> None:
         """Another process on another port, which is not shared this time: the engine may be unable to share it."""
         taken = deployment.process.port.number
@@ -228,7 +237,7 @@ class LocalDeployer:
         except BaseException:
             port.close()
             raise
-        identity = Identity.of(child.pid, marks_of(request.owner.environment()))
+        identity = Identity.of(child.pid, _marks(request))
         secrets = (text for name, text in environment.items() if is_secret(name) and len(text) >= MIN_SECRET)
         assert child.stdout is not None  # noqa: S101  -- a pipe was asked for
         process = _Process(child, identity, Output(child.stdout, log, secrets=secrets), port, command)
@@ -239,14 +248,15 @@ class LocalDeployer:
         return engine_environment(
             parent=os.environ if self._environ is None else self._environ,
             document=command.environment,
-            marks=request.owner.environment(),
+            marks=dict(_marks(request)),
             gpus=request.gpus,
             program=command.arguments[0],
         )
 
 
-def _handle(identity: Identity) -> Mapping[str, Any]:
-    return {"mode": "local", **identity.handle()}
+def _marks(request: DeployRequest) -> Marks:
+    """Those of the engine alone: the load generator of the same attempt is started before it and outlives it."""
+    return marks_of(request.owner.environment(Role.ENGINE))
 
 
 def _held_port() -> HeldPort:

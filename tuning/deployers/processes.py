@@ -6,6 +6,7 @@ A number alone proves nothing: the system gives it to others later.
 """
 
 import contextlib
+import math
 import os
 import signal
 import time
@@ -58,35 +59,41 @@ class Identity:
 
     def handle(self) -> dict[str, Any]:
         """JSON values for `from_handle`."""
-        return {**asdict(self), "pgid": self.pid, "marks": dict(self.marks)}
+        return {"mode": "local", **asdict(self), "pgid": self.pid, "marks": dict(self.marks)}
 
     def is_leader(self, process: psutil.Process) -> bool:
-        """Whether this is the very process that was started, not one that got its number later."""
-        try:
-            return process.pid == self.pid and abs(process.create_time() - self.create_time) < CLOCK_TOLERANCE_S
-        except psutil.Error:
+        """Whether this is the very process that was started, not one that got its number later.
+
+        Its marks prove it as well as its start time, which seems to be another one after the clock was set.
+        """
+        if process.pid != self.pid:
             return False
+        return _is_marked(process, self) or abs(_create_time(process) - self.create_time) < CLOCK_TOLERANCE_S
 
 
 def members(identity: Identity) -> list[psutil.Process]:
-    """Every living process of the engine, its leader first; zombies do not count."""
-    everybody = list(_living())
+    """Every living process of the engine, its leader first; zombies do not count, nor what carries other marks."""
+    everybody = list(living())
     bearers = [process for process in everybody if process.pid == identity.pid]
     leader = [process for process in bearers if identity.is_leader(process)]
     if leader:
         related = {*leader, *_descendants(leader), *(other for other in everybody if _in_group(other, identity.pid))}
     else:  # without a leader the group is trusted less, and not at all when its number was given to somebody else
         related = set() if bearers else {process for process in everybody if _is_orphan(process, identity)}
+    related = {process for process in related if not _is_of_another(process, identity)}
     others = [process for process in everybody if process in related or _is_marked(process, identity)]
     return [*leader, *(process for process in others if process not in leader)]
 
 
-def _living() -> Iterator[psutil.Process]:
-    """All processes but this one, those it descends from, and zombies."""
-    ourselves = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
-    for process in psutil.process_iter():
+def living() -> Iterator[psutil.Process]:
+    """All processes but this one, those it descends from, and zombies.
+
+    Not by `psutil.process_iter`, which remembers start times: a number that was given to another is not noticed there.
+    """
+    ourselves = {0, os.getpid(), *(process.pid for process in psutil.Process().parents())}
+    for pid in psutil.pids():
         with contextlib.suppress(psutil.Error):
-            if process.pid not in ourselves and process.status() != psutil.STATUS_ZOMBIE:
+            if pid not in ourselves and (process := psutil.Process(pid)).status() != psutil.STATUS_ZOMBIE:
                 yield process
 
 
@@ -97,17 +104,20 @@ def _descendants(leader: Iterable[psutil.Process]) -> Iterator[psutil.Process]:
 
 
 def _is_marked(process: psutil.Process, identity: Identity) -> bool:
-    environment = _environment(process)
-    return bool(identity.marks) and all(environment.get(name) == value for name, value in identity.marks)
+    carried = environment(process)
+    return bool(identity.marks) and all(carried.get(name) == value for name, value in identity.marks)
+
+
+def _is_of_another(process: psutil.Process, identity: Identity) -> bool:
+    """Whether a mark of it says that it belongs elsewhere: a tuner may run below an engine, with engines of its own."""
+    carried = environment(process)
+    return any(carried.get(name, value) != value for name, value in identity.marks)
 
 
 def _is_orphan(process: psutil.Process, identity: Identity) -> bool:
     """Whether it is of the group, started after the leader, and has an environment that tells nothing else."""
-    try:
-        is_later = process.create_time() > identity.create_time - CLOCK_TOLERANCE_S
-    except psutil.Error:
-        return False
-    return is_later and _in_group(process, identity.pid) and not _environment(process)
+    is_later = _create_time(process) > identity.create_time - CLOCK_TOLERANCE_S
+    return is_later and _in_group(process, identity.pid) and not environment(process)
 
 
 def _in_group(process: psutil.Process, number: int) -> bool:
@@ -117,7 +127,16 @@ def _in_group(process: psutil.Process, number: int) -> bool:
         return False
 
 
-def _environment(process: psutil.Process) -> dict[str, str]:
+def _create_time(process: psutil.Process) -> float:
+    """When it was started, in seconds since the epoch; minus infinity when it is gone."""
+    try:
+        return process.create_time()
+    except psutil.Error:
+        return -math.inf
+
+
+def environment(process: psutil.Process) -> dict[str, str]:
+    """The environment that it was started with; empty when it is gone or not ours to read."""
     try:
         return process.environ()
     except (psutil.Error, OSError):

@@ -23,3 +23,8 @@ def deployer_for(mode: str) -> Deployer:
     if problems := mode_problems(mode):
         raise DocumentError(problems)
     return _DEPLOYERS[mode]()
+
+
+def all_deployers() -> list[Deployer]:
+    """One of each that can be used on this machine, for whoever looks for what was left running."""
+    return [make() for make in _DEPLOYERS.values()]

@@ -2,6 +2,7 @@
 measured."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +14,7 @@ from tuning.benchmarks.builtin.plan import Calibration, Phase, Plan
 from tuning.benchmarks.builtin.rows import read_rows
 from tuning.benchmarks.files import writing
 from tuning.benchmarks.lengths import length_warnings
+from tuning.benchmarks.process import NO_MARKS
 from tuning.benchmarks.result_file import write_result
 from tuning.errors import BenchmarkError
 from tuning.hooks import LogSink, StopCheck
@@ -22,15 +24,16 @@ from tuning.scoring.metrics import Measurement, RequestStatus
 class Builtin:
     """The builtin load generator. It remembers the token counts of the models that it has met.
 
-    In a `with` block one client process, started at once, runs all plans.
+    In a `with` block one client process, started at once, runs all plans. `marks` are for its environment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Mapping[str, str] = NO_MARKS) -> None:
+        self._marks = marks
         self._calibrations: dict[tuple[str, str], Calibration] = {}
         self._client: ClientProcess | None = None
 
     def __enter__(self) -> Self:
-        self._client = ClientProcess()
+        self._client = ClientProcess(self._marks)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,6 +7,7 @@ import queue
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tuning.benchmarks.builtin.measuring import deadline_text
@@ -21,9 +22,13 @@ ENDED_BY_TERM = (-signal.SIGTERM, 128 + signal.SIGTERM)
 
 
 class ClientProcess:
-    """A client process that is started at once and replaced when it has ended; `close` must be called."""
+    """A client process that is started at once and replaced when it has ended; `close` must be called.
 
-    def __init__(self) -> None:
+    `marks` are for its environment.
+    """
+
+    def __init__(self, marks: Mapping[str, str]) -> None:
+        self._marks = marks
         self._log: LogSink = _nowhere
         self._child: Child | None = self._start()
 
@@ -65,7 +70,7 @@ class ClientProcess:
                 answers.put(answer)
 
         self._answers = answers
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        env = {**os.environ, "PYTHONPATH": str(ROOT), **self._marks}
         command = [sys.executable, "-m", "tuning.benchmarks.builtin"]
         return Child(command, env=env, cwd=ROOT, on_line=on_line, on_end=lambda: answers.put(None))
 
