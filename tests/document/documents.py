@@ -117,7 +117,10 @@ VALID = st.fixed_dictionaries(
         "slo": st.fixed_dictionaries(
             {}, optional={"ttft_ms": _CEILINGS, "e2e_ms": _CEILINGS, "error_rate": st.just(0)}
         ),
-        "budget": st.fixed_dictionaries({}, optional={"experiments": st.integers(1, 99), "wall_clock_s": _SIZES}),
+        "budget": st.fixed_dictionaries(
+            {}, optional={"experiments": st.integers(1, 99), "wall_clock_s": _SIZES, "gpu_hours": _SIZES}
+        ),
+        "max_parallel": st.integers(1, 64),
         "workload": st.fixed_dictionaries(
             {},
             optional={

@@ -57,7 +57,7 @@ def test_a_plain_document_has_only_the_notes_that_every_one_has() -> None:
         ({"optimization__max_iterations": ABSENT}, ["optimization.max_iterations: defaulted: 100, as before"]),
         (
             {"optimization__max_parallel_experiments": 4},
-            ["optimization.max_parallel_experiments: ignored: experiments run one after another, as before"],
+            ["optimization.max_parallel_experiments: renamed: max_parallel; it had no effect before"],
         ),
         (
             {"optimization__study_name": "s", "optimization__storage": "sqlite:///x"},
@@ -196,6 +196,11 @@ def test_what_became_of_a_field_is_told(changes: dict[str, Any], expected: list[
         ({"optimization__max_iterations": 0}, "optimization.max_iterations", "at least 1 is needed, not 0"),
         ({"optimization__max_iterations": "4"}, "optimization.max_iterations", "a whole number is needed"),
         ({"optimization__max_iteration": 4}, "optimization.max_iteration", "did you mean max_iterations?"),
+        (
+            {"optimization__max_parallel_experiments": 0},
+            "optimization.max_parallel_experiments",
+            "at least 1 is needed",
+        ),
         ({"optimization__timeout_per_iteration": 0}, "optimization.timeout_per_iteration", "at least 1 second"),
         ({"optimization__timeout_per_iteration": 10**9}, "optimization.timeout_per_iteration", "at most 2592000"),
         ({"optimization__seed": -1}, "optimization.seed", "at least 0 is needed, not -1"),
@@ -374,6 +379,12 @@ def test_strategies_are_known_by_both_names(old_name: str, name: str) -> None:
     """Pitfall B4."""
     document = translated(optimization__strategy=old_name, optimization__seed=7).document
     assert (document.strategy.name, document.strategy.seed) == (name, 7)
+
+
+def test_experiments_at_the_same_time_are_honoured() -> None:
+    """Pitfall B16: the field was documented, and no code read it."""
+    assert translated(optimization__max_parallel_experiments=4).document.max_parallel == 4
+    assert translated().document.max_parallel == 1
 
 
 def test_in_ome_mode_names_of_the_cluster_are_kept() -> None:

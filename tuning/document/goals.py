@@ -98,6 +98,9 @@ class Budget(Section):
     wall_clock_s: Seconds | None = Field(
         default=None, description="Seconds after which no further experiment begins; no limit by default."
     )
+    gpu_hours: float | None = Field(
+        default=None, gt=0, description="GPU-hours after which no further experiment begins; no limit by default."
+    )
     max_failures: int = Field(
         default=10, ge=1, le=1_000_000, description="Failed experiments in a row that end the task."
     )

@@ -185,6 +185,12 @@ class TaskDocument(Section):
     finalists: int = Field(
         default=0, ge=0, le=100, description="Above 0, only this many best ones (and the baseline) are measured again."
     )
+    max_parallel: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Experiments of this task that run at the same time, each on its own GPUs.",
+    )
 
     def rules(self) -> Iterator[Violation]:
         """Objective, strategy and repetition have what they need."""

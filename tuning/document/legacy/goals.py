@@ -41,7 +41,8 @@ def goals(translation: Translation) -> StrategyName:
     section.put("seed", ("strategy", "seed"), int)
     section.ignore("study_name", "the history is kept in this program's database")
     section.ignore("storage", "the history is kept in this program's database")
-    section.ignore("max_parallel_experiments", "experiments run one after another, as before")
+    if section.put("max_parallel_experiments", ("max_parallel",), int) is not None:
+        section.note(Level.RENAMED, "max_parallel_experiments", "max_parallel; it had no effect before")
     return strategy
 
 
