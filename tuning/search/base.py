@@ -45,8 +45,13 @@ class Strategy(Protocol):
 
     The same space, seed and sequence of calls give the same configurations. A strategy holds nothing that cannot be
     rebuilt: a new one that is given the earlier configurations by `assume`, in the order in which they were asked, and
-    the outcomes by `tell`, in the order in which they came, goes on exactly as the old one would have.
+    the outcomes by `tell`, in whatever order, goes on exactly as the old one would have.
     """
+
+    @property
+    def learns(self) -> bool:
+        """Whether the next answer of `ask` depends on outcomes; while it does not, nobody needs to wait for them."""
+        ...
 
     def ask(self, count: int = 1) -> list[Parameters]:
         """Up to `count` new configurations, none asked or assumed before; fewer, or none, when the space is used up."""

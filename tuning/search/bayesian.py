@@ -41,6 +41,11 @@ class BayesianStrategy:
         self._asked: dict[Hashable, Parameters | None] = {}
         self._outcomes: dict[Hashable, Outcome] = {}
 
+    @property
+    def learns(self) -> bool:
+        """Only when `initial_random` configurations have been asked: there cannot be as many outcomes before."""
+        return len(self._asked) >= self._initial_random
+
     def ask(self, count: int = 1) -> list[Parameters]:
         """Up to `count` new configurations; each takes those before it into account."""
         chosen: list[Parameters] = []

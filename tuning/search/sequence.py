@@ -49,6 +49,8 @@ class Untried:
 class SequenceStrategy:
     """Tries a fixed sequence in its order; outcomes change nothing."""
 
+    learns = False
+
     def __init__(self, space: Space, sequence: Iterable[Parameters]) -> None:
         self._untried = Untried(space, sequence)
 
