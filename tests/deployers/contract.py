@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import pytest
@@ -46,6 +47,18 @@ class Harness(Protocol):
 
     def next_experiment(self, request: DeployRequest) -> DeployRequest:
         """The same request for another experiment."""
+        ...
+
+    def similar_instance(self, request: DeployRequest) -> DeployRequest:
+        """The same request of an instance whose name begins as ours does."""
+        ...
+
+    def orphan(self, request: DeployRequest) -> dict[str, Any]:
+        """Deploy in another process, wait until it serves, end that process by SIGKILL; the handle, and `url`."""
+        ...
+
+    def foreign(self) -> AbstractContextManager[Callable[[], bool]]:
+        """Something that looks like an engine of ours and bears no mark; whether it lives."""
         ...
 
     def leftovers(self) -> list[str]:
@@ -201,3 +214,71 @@ class DeployerContract:
         for log in logs:
             assert log.text.count("Application startup complete") == 1
         assert harness.leftovers() == []
+
+    def test_what_was_started_is_listed_until_it_is_removed(self, harness: Harness) -> None:
+        """Pitfall A10: what was started can be found by its marks, in whatever state it is."""
+        deployer, request = harness.deployer(), harness.request({**FAST, "simulate-slow-start-s": 3600})
+        owner = request.owner
+        assert deployer.started(owner.instance) == []
+        deployment = deployer.deploy(request, log=Lines(), stop=nothing)
+        [leftover] = harness.deployer().started(owner.instance)
+        assert leftover.owner == owner
+        assert leftover.what
+        deployer.remove(deployment.handle, grace_s=0)
+        assert deployer.started(owner.instance) == []
+
+    def test_what_hangs_is_found_and_removed_by_its_marks_alone(self, harness: Harness) -> None:
+        """Pitfall A7: the clean-up needs no name and no object of the start."""
+        request = harness.request({**FAST, "simulate-failure": "hang-at-start"})
+        deployment = harness.deployer().deploy(request, log=Lines(), stop=nothing)
+        [leftover] = harness.deployer().started(request.owner.instance)
+        harness.deployer().remove(json.loads(json.dumps(dict(leftover.handle))), grace_s=0)
+        with pytest.raises(EngineDied):
+            deployment.check()
+        assert harness.leftovers() == []
+
+    def test_leftovers_are_listed_by_experiment(self, harness: Harness) -> None:
+        deployer, first = harness.deployer(), harness.request(FAST)
+        requests = [harness.next_experiment(first), first]
+        deployments = [deployer.deploy(request, log=Lines(), stop=nothing) for request in requests]
+        found = deployer.started(first.owner.instance)
+        assert [leftover.owner for leftover in found] == [request.owner for request in reversed(requests)]
+        for deployment in deployments:
+            deployer.remove(deployment.handle, grace_s=0)
+
+    def test_an_engine_of_another_instance_is_neither_listed_nor_touched(self, harness: Harness) -> None:
+        """Pitfall A10: two installations on one machine leave each other alone."""
+        deployer, request = harness.deployer(), harness.request(FAST)
+        other = harness.similar_instance(request)
+        ours, theirs = (deployer.deploy(each, log=Lines(), stop=nothing) for each in (request, other))
+        deployer.wait_ready(theirs, limit_s=60, stop=nothing)
+        assert [found.owner for found in deployer.started(request.owner.instance)] == [request.owner]
+        for leftover in deployer.started(request.owner.instance):
+            deployer.remove(leftover.handle, grace_s=0)
+        deployer.remove(ours.handle, grace_s=0)
+        deployer.remove(deployer.handle_of(request.owner), grace_s=0)
+        theirs.check()
+        assert answers(theirs.base_url + "/health")
+        deployer.remove(theirs.handle, grace_s=0)
+        assert harness.leftovers() == []
+
+    def test_an_orphan_is_found_and_removed_by_another_process(self, harness: Harness) -> None:
+        """Pitfall A10: the worker that started the engine was killed by SIGKILL."""
+        request = harness.request(FAST)
+        orphan = harness.orphan(request)
+        assert answers(orphan["url"] + "/health")
+        [leftover] = harness.deployer().started(request.owner.instance)
+        assert leftover.owner == request.owner
+        harness.deployer().remove(leftover.handle, grace_s=5)
+        assert not answers(orphan["url"] + "/health")
+        assert harness.leftovers() == []
+
+    def test_what_only_looks_like_ours_stays(self, harness: Harness) -> None:
+        """Pitfall A10: a foreign engine with the same name is untouched."""
+        deployer, request = harness.deployer(), harness.request(FAST)
+        with harness.foreign() as lives:
+            deployment = deployer.deploy(request, log=Lines(), stop=nothing)
+            [leftover] = deployer.started(request.owner.instance)
+            deployer.remove(leftover.handle, grace_s=0)
+            deployer.remove(deployment.handle, grace_s=0)
+            assert lives()

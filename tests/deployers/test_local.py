@@ -1,11 +1,9 @@
 """Engines as processes of this machine: the contract, and what only processes can do wrong."""
 
 import json
-import signal
 import socket
 import subprocess
 import sys
-import textwrap
 import threading
 from pathlib import Path
 
@@ -299,30 +297,7 @@ class TestEnd:
 
     def test_an_engine_whose_tuner_was_killed_is_removed_by_the_next_one(self, local: LocalHarness) -> None:
         """Pitfall A10: SIGKILL of the runner, then removal from another process by the stored handle."""
-        program = textwrap.dedent(
-            """
-            import json, sys, threading
-            from tuning.deployers.base import DeployRequest, Owner
-            from tuning.deployers.local import LocalDeployer, LocalDeployment
-            from tuning.document.task import TaskDocument
-            from tuning.engines.registry import engine_for
-            document = TaskDocument.model_validate(json.loads(sys.argv[1]), strict=False)
-            request = DeployRequest(Owner(sys.argv[2], 1, 1, 1), document, engine_for(document.engine.name), {})
-            deployer = LocalDeployer()
-            deployment = deployer.deploy(request, log=lambda level, line: None, stop=lambda: None)
-            deployer.wait_ready(deployment, limit_s=60, stop=lambda: None)
-            print(json.dumps({**deployment.handle, "url": deployment.base_url}), flush=True)
-            threading.Event().wait()
-            """
-        )
-        document = local.fake().document.model_dump_json()
-        runner = subprocess.Popen(
-            [sys.executable, "-c", program, document, local.instance], stdout=subprocess.PIPE, text=True
-        )
-        with runner:
-            assert runner.stdout is not None
-            handle = json.loads(runner.stdout.readline())
-            runner.send_signal(signal.SIGKILL)
+        handle = local.orphan(local.fake())
         assert answers(handle["url"] + "/health")
         LocalDeployer().remove(handle, grace_s=5)
         assert local.leftovers() == []
