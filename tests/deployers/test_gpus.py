@@ -180,8 +180,8 @@ def test_gpus_are_chosen_by_number_uuid_or_its_beginning(plug: Plug, wanted: lis
     ("wanted", "sentence"),
     [
         (["7"], r"there is no GPU 7; NVML finds 0 \(GPU-1a2b\), 1 \(GPU-1a3c\)"),
-        (["0", "GPU-b"], "there is no GPU gpu-b"),
-        (["GPU-1a"], "gpu-1a is the beginning of several GPUs: GPU-1a2b, GPU-1a3c"),
+        (["0", "GPU-b"], "there is no GPU GPU-b"),
+        (["GPU-1a"], "GPU-1a is the beginning of several GPUs: GPU-1a2b, GPU-1a3c"),
         (["-1"], "there is no GPU -1"),
         ([""], "there is no GPU"),
         (["none", "0"], "there is no GPU none"),
@@ -262,6 +262,7 @@ def test_a_process_that_fills_a_gpu_is_named_until_it_ends(plug: Plug, stranger:
         (gpu(900, Process(NOBODY, 700)), (), ""),
         (gpu(39000, Process(NOBODY, 88)), (), "38,912 MiB are used by processes that cannot be seen"),
         (gpu(41500, Process(NOBODY, 40960)), (), f"process {NOBODY} uses 40,960 MiB"),
+        (gpu(5000, Process(NOBODY, 3000)), (), f"process {NOBODY} uses 3,000 MiB"),
         (gpu(None, Process(NOBODY, 2000), memory_mib=None), (), f"process {NOBODY} uses 2,000 MiB"),
         (gpu(None, Process(NOBODY, None), memory_mib=None), (), ""),
         (gpu(9000, Process(NOBODY, None)), (), f"process {NOBODY} runs on it, and 9,000 MiB are in use"),

@@ -16,7 +16,7 @@ import pynvml
 Answer = TypeVar("Answer")
 
 IGNORED_MIB = 1024
-"""An idle CUDA context takes some 500 MiB, a desktop a few hundred."""
+"""An idle CUDA context takes some 600 MiB (PyTorch on an H100: 612), a desktop a few hundred."""
 IGNORED_SHARE = 0.05
 """Engines leave 10 % of a GPU free by default; what takes half of that from a large GPU is in nobody's way."""
 
@@ -86,7 +86,7 @@ def survey(wanted: Sequence[str] = ("all",)) -> Survey:
     if words == ["all"]:
         notes = [trouble, *(card.note for card in cards)]
         return Survey(tuple(gpu for card in cards for gpu in card.devices), tuple(note for note in notes if note))
-    chosen = {gpu.uuid for word in words for gpu in _named(word, cards, trouble)}
+    chosen = {gpu.uuid for word in wanted for gpu in _named(word, cards, trouble)}
     return Survey(tuple(gpu for card in cards for gpu in card.devices if gpu.uuid in chosen))
 
 
@@ -103,7 +103,7 @@ def foreign(gpu: Gpu, ours: Container[int]) -> str:
         return ""
     if any(process.used_mib is None for process in others):
         return f"{_people(others)} {_verb(others, 'runs', 'run')} on it, and {total:,} MiB are in use"
-    if seen > _ignored_mib(gpu):
+    if seen >= total - seen:
         return f"{_people(others)} {_verb(others, 'uses', 'use')} {seen:,} MiB"
     return f"{total - seen:,} MiB are used by processes that cannot be seen"
 
@@ -221,7 +221,8 @@ def _named(word: str, cards: Sequence[_Card], trouble: str) -> tuple[Gpu, ...]:
     """The devices of the GPU, or the instance, that a number or a UUID means."""
     instances = [_Card(gpu.index, gpu.uuid, (gpu,)) for card in cards for gpu in card.devices]
     known = {name.lower(): card for card in [*instances, *cards] for name in (card.uuid, str(card.index)) if name}
-    matches = [word] if word in known else [name for name in known if word and name.startswith(word)]
+    sought = word.lower()
+    matches = [sought] if sought in known else [name for name in known if sought and name.startswith(sought)]
     if not matches:
         here = ", ".join(f"{gpu.index} ({gpu.uuid})" for card in cards for gpu in card.devices)
         raise ValueError(f"there is no GPU {word}; " + (trouble or f"NVML finds {here or 'none'}"))
