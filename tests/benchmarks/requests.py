@@ -1,12 +1,14 @@
 """Load requests for tests, and what is handed down with them."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from tuning.benchmarks.base import LoadRequest
+from tuning.deployers.processes import environment
 from tuning.document.goals import SLO, Limits
 from tuning.document.workload import Workload
 
@@ -35,6 +37,16 @@ def load_request(
     )
 
 
+MARKS = {
+    "AUTOTUNER_INSTANCE": "of these tests",
+    "AUTOTUNER_TASK": "1",
+    "AUTOTUNER_EXPERIMENT": "2",
+    "AUTOTUNER_ATTEMPT": "3",
+}
+END_S = 4.0
+"""How long a load may outlive a worker that was killed: 2 s, twice for a busy machine."""
+
+
 class Log(list[tuple[str, str]]):
     """A LogSink that remembers."""
 
@@ -46,10 +58,24 @@ class Log(list[tuple[str, str]]):
         return [text for own, text in self if own == level]
 
 
-def still_running(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those of `processes` that have not ended after 10 s; a zombie that nobody reaps has ended."""
-    _, alive = psutil.wait_procs(list(processes), timeout=10)
-    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+def still_running(processes: Iterable[psutil.Process], *, limit_s: float = 10) -> list[psutil.Process]:
+    """Those of `processes` that have not ended after `limit_s`; a zombie that nobody reaps has ended."""
+    alive, give_up_at = list(processes), time.monotonic() + limit_s
+    while (alive := [process for process in alive if _lives(process)]) and time.monotonic() < give_up_at:
+        time.sleep(0.02)
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def bear(processes: Iterable[psutil.Process], marks: Mapping[str, str]) -> bool:
+    """Whether every one of `processes` has `marks` in its environment."""
+    return all(marks.items() <= environment(process).items() for process in processes)
 
 
 def never() -> None:

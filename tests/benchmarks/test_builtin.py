@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.benchmarks.conftest import TPOT_MS, TTFT_MS
-from tests.benchmarks.requests import GiveUp, Log, load_request, never, still_running
+from tests.benchmarks.requests import END_S, MARKS, GiveUp, Log, bear, load_request, never, still_running
 from tests.benchmarks.server import DONE, ROLE, Move, Reply, delta, serving, usage, whole_answer
 from tuning.benchmarks.builtin.adapter import Builtin
 from tuning.benchmarks.builtin.client_process import ROOT
@@ -283,7 +283,7 @@ def test_the_client_ends_when_the_worker_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tests.benchmarks.requests import *\n"
         "from tuning.benchmarks.builtin.adapter import Builtin\n"
-        "Builtin().run(load_request(sys.argv[1], Path(sys.argv[2])), log=Log(), stop=never)"
+        "Builtin(MARKS).run(load_request(sys.argv[1], Path(sys.argv[2])), log=Log(), stop=never)"
     )
     with serving(hang) as server:
         worker = subprocess.Popen([sys.executable, "-c", code, server.url, str(tmp_path)], cwd=ROOT)
@@ -291,10 +291,12 @@ def test_the_client_ends_when_the_worker_is_killed(tmp_path: Path) -> None:
             assert server.hanging.wait(30)
             clients = psutil.Process(worker.pid).children(recursive=True)
             assert clients
+            assert bear(clients, MARKS)
         finally:
             worker.send_signal(signal.SIGKILL)
             worker.wait()
-        assert not still_running(clients)
+        assert not still_running(clients, limit_s=END_S)
+        assert server.client_gone.wait(END_S)
 
 
 def test_a_client_that_somebody_else_ends_is_no_measurement(tmp_path: Path) -> None:

@@ -1,19 +1,22 @@
 """One client process for all load points of an experiment."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.benchmarks.requests import GiveUp, Log, load_request, never, still_running
+from tests.benchmarks.requests import END_S, MARKS, GiveUp, Log, bear, load_request, never, still_running
 from tests.benchmarks.server import ROLE, Move, Reply, ScriptedServer, serving, whole_answer
 from tuning.benchmarks.base import LoadRequest
 from tuning.benchmarks.builtin.adapter import Builtin
 from tuning.benchmarks.builtin.client_process import ROOT
+from tuning.deployers.processes import living
 from tuning.errors import BenchmarkError
 
 COMMAND = [sys.executable, "-m", "tuning.benchmarks.builtin"]
@@ -61,14 +64,17 @@ def test_a_load_point_is_the_same_whatever_was_run_before_it(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_client_that_was_killed_between_two_load_points_is_replaced(tmp_path: Path, number: signal.Signals) -> None:
-    with serving(lambda _, body: whole_answer(body)) as server, Builtin() as builtin:
+    """Pitfall A10: the other one bears the same marks."""
+    with serving(lambda _, body: whole_answer(body)) as server, Builtin(MARKS) as builtin:
         builtin.run(request(server, tmp_path), log=Log(), stop=never)
         [killed] = clients()
+        assert bear([killed], MARKS)
         killed.send_signal(number)
         os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
         assert builtin.run(request(server, tmp_path, 1), log=Log(), stop=never).completed == 8
-        assert killed not in clients()
-        assert len(clients()) == 1
+        [other] = clients()
+        assert other != killed
+        assert bear([other], MARKS)
     assert clients() == []
 
 
@@ -151,7 +157,26 @@ def test_a_waiting_client_does_not_outlive_a_worker_that_was_killed() -> None:
         waiting = psutil.Process(worker.pid).children(recursive=True)
         assert waiting
         worker.kill()
-    assert not still_running(waiting)
+    assert not still_running(waiting, limit_s=END_S)
+
+
+@pytest.mark.parametrize("start", ["Builtin(marks).__enter__()", "Child([*GUARD, 'sleep', '3600'], **given)"])
+def test_what_has_just_been_started_does_not_outlive_a_worker_that_was_killed(start: str) -> None:
+    """Pitfall A10: killed before the client, or the guard of a foreign tool, has begun to look."""
+    code = (
+        "import json, os, signal, sys; from pathlib import Path\n"
+        "from tuning.benchmarks.builtin.adapter import Builtin\n"
+        "from tuning.benchmarks.genai_bench import GUARD, Child\n"
+        "marks = json.loads(sys.argv[1])\n"
+        "given = {'env': {**os.environ, **marks}, 'cwd': Path.cwd(), 'on_line': print}\n"
+        f"started = {start}\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    marks = {**MARKS, "AUTOTUNER_INSTANCE": uuid.uuid4().hex}
+    done = subprocess.run([sys.executable, "-c", code, json.dumps(marks)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    left = [process for process in living() if bear([process], marks)]
+    assert not still_running(left)
 
 
 def test_a_waiting_client_uses_no_processor_time(tmp_path: Path) -> None:

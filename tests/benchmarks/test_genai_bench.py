@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.benchmarks.conftest import ROOT, Tool
-from tests.benchmarks.requests import GiveUp, Log, load_request, never, still_running
+from tests.benchmarks.requests import END_S, MARKS, GiveUp, Log, bear, load_request, never, still_running
 from tests.benchmarks.server import ROLE, Move, Reply, serving, whole_answer
 from tuning.benchmarks.base import LoadRequest
 from tuning.benchmarks.genai_bench import KEY, GenaiBench, _command, _environment, default_executable
@@ -148,7 +148,7 @@ def test_the_tool_ends_when_the_worker_is_killed(tool: Tool, tmp_path: Path) -> 
         "from tests.benchmarks.test_genai_bench import *\n"
         "tool = Tool(Path(sys.argv[1]), sys.argv[2])\n"
         "request = request_for(tool, sys.argv[3], Path(sys.argv[4]))\n"
-        "GenaiBench(tool.executable).run(request, log=Log(), stop=never)"
+        "GenaiBench(tool.executable, MARKS).run(request, log=Log(), stop=never)"
     )
     with serving(hang) as server:
         arguments = [sys.executable, "-c", code, str(tool.executable), tool.tokenizer, server.url, str(tmp_path)]
@@ -157,10 +157,11 @@ def test_the_tool_ends_when_the_worker_is_killed(tool: Tool, tmp_path: Path) -> 
             assert server.hanging.wait(60)
             started = psutil.Process(worker.pid).children(recursive=True)
             assert len(started) >= 2, "the guard and the tool"
+            assert bear(started, MARKS)
         finally:
             worker.kill()
             worker.wait()
-        assert not still_running(started)
+        assert not still_running(started, limit_s=END_S)
 
 
 def test_warm_up_is_sent_by_our_own_client(tool: Tool, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.benchmarks.requests import GiveUp, Log, load_request, never
+from tests.benchmarks.requests import MARKS, GiveUp, Log, bear, load_request, never
+from tests.benchmarks.server import serving, whole_answer
 from tuning.benchmarks.process import Child
 from tuning.benchmarks.registry import BENCHMARKS, benchmark_for
 from tuning.document.workload import BenchmarkName
@@ -95,3 +96,18 @@ def test_every_load_generator_of_the_document_is_registered(tmp_path: Path) -> N
     for name in BenchmarkName:
         request = load_request("http://127.0.0.1:9", tmp_path, warmup_requests=0)
         benchmark_for(name, genai_bench=tmp_path / "genai-bench").warm_up(request, log=Log(), stop=never)
+
+
+@pytest.mark.parametrize("name", BenchmarkName)
+def test_the_marks_given_to_the_registry_are_borne_by_what_warms_up(name: BenchmarkName, tmp_path: Path) -> None:
+    """Pitfall A10."""
+    before, seen = set(psutil.Process().children()), []
+
+    def stop() -> None:
+        seen.append(bear(set(psutil.Process().children()) - before, MARKS))
+
+    with serving(lambda _, body: whole_answer(body)) as server:
+        benchmark = benchmark_for(name, genai_bench=tmp_path / "genai-bench", marks=MARKS)
+        benchmark.warm_up(load_request(server.url, tmp_path, warmup_requests=2), log=Log(), stop=stop)
+    assert seen
+    assert all(seen)

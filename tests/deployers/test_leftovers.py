@@ -138,13 +138,14 @@ class TestRemoving:
         deployer.remove(leftover.handle, grace_s=0)
         assert gone(helper)
 
-    def test_a_clock_that_was_set_does_not_hide_the_engine(self, local: LocalHarness) -> None:
+    @pytest.mark.parametrize("jump_s", [3600, -3600])
+    def test_a_clock_that_was_set_does_not_hide_the_engine(self, local: LocalHarness, jump_s: float) -> None:
         """Start times are told in wall-clock time; the handle was written before it jumped an hour."""
         deployer, lines = LocalDeployer(), Lines()
         deployment = deployer.deploy(local.fake(FAKE_CHILD="no marks", FAKE_SLEEP="1"), log=lines, stop=nothing)
         helper = child_of(lines)
         written = dict(deployment.handle)
-        deployer.remove({**written, "create_time": written["create_time"] - 3600}, grace_s=0)
+        deployer.remove({**written, "create_time": written["create_time"] + jump_s}, grace_s=0)
         assert gone(helper)
         assert local.leftovers() == []
 
