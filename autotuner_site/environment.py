@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import secrets
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,15 +45,25 @@ def number(name: str, default: float, *, least: float, most: float) -> float:
 
 
 def data_dir() -> Path:
-    """The private folder of everything that is kept: `AUTOTUNER_DATA_DIR`, else below the XDG data directory."""
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    folder = Path(os.environ.get("AUTOTUNER_DATA_DIR") or Path(base) / "inference-autotuner").expanduser()
+    """The private folder of everything that is kept: `AUTOTUNER_DATA_DIR`, else below the XDG data directory.
+
+    ImproperlyConfigured when nothing can be written there: an attempt tells, permissions do not (a disk that is full or
+    read-only, a server that trusts nobody).
+    """
+    try:
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+        folder = Path(os.environ.get("AUTOTUNER_DATA_DIR") or Path(base) / "inference-autotuner").expanduser()
+    except RuntimeError as error:
+        raise ImproperlyConfigured(f"AUTOTUNER_DATA_DIR has no home directory to be in: {error}") from error
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ImproperlyConfigured(f"AUTOTUNER_DATA_DIR {folder} cannot be made: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise ImproperlyConfigured(f"AUTOTUNER_DATA_DIR {folder} is not writable")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ImproperlyConfigured(f"AUTOTUNER_DATA_DIR {folder} is not writable: {error.strerror}") from error
     return folder
 
 
@@ -60,7 +71,10 @@ def secret_key(folder: Path) -> str:
     """`AUTOTUNER_SECRET_KEY`, else a key that is drawn once and kept in the data folder, readable by its owner."""
     if key := os.environ.get("AUTOTUNER_SECRET_KEY"):
         return key
-    return once(folder / "secret_key", lambda: secrets.token_urlsafe(50))
+    try:
+        return once(folder / "secret_key", lambda: secrets.token_urlsafe(50))
+    except OSError as error:
+        raise ImproperlyConfigured(f"{folder / 'secret_key'} cannot be used: {error.strerror}") from error
 
 
 def once(path: Path, make: Callable[[], str]) -> str:

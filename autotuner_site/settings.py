@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from autotuner_site import environment
+from autotuner_site import environment, services
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = environment.data_dir()
@@ -55,21 +55,7 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": DATA_DIR / "autotuner.sqlite3",
-        "OPTIONS": {
-            "timeout": 20,
-            # A transaction that reads first and then writes fails at once under DEFERRED, whatever the timeout.
-            "transaction_mode": "IMMEDIATE",
-            # WAL lets pages read while logs are written; NORMAL loses nothing but the last moment on a power cut.
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY; "
-            "PRAGMA journal_size_limit=67108864;",
-        },
-        "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
-    }
-}
+DATABASES = {"default": services.database(DATA_DIR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -82,7 +68,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# Static files are served from where they lie in the packages: nothing has to be collected or kept up to date.
+WHITENOISE_USE_FINDERS = True
 
 # Behind TLS everything that only makes sense there is on; on loopback it would lock people out.
 TLS = environment.flag("AUTOTUNER_TLS")
@@ -112,16 +99,7 @@ AUTOTUNER_SLOTS = int(environment.number("AUTOTUNER_SLOTS", 1, least=1, most=102
 AUTOTUNER_GPUS = environment.words("AUTOTUNER_GPUS", "all")
 AUTOTUNER_LOG_RETENTION_DAYS = environment.number("AUTOTUNER_LOG_RETENTION_DAYS", 90, least=0, most=36500)
 
-HUEY = {
-    "huey_class": "huey.SqliteHuey",
-    "name": "autotuner",
-    "filename": str(DATA_DIR / "huey.sqlite3"),
-    "timeout": 20,
-    "strict_fifo": True,
-    "immediate": False,  # by default it would follow DEBUG and run tasks inside of requests
-    "results": False,  # the rows of the database are the results
-}
-HUEY_CONSUMER = {"worker_type": "thread", "max_delay": 1.0, "backoff": 1.15, "periodic": False}
+HUEY = services.queue(DATA_DIR)
 
 CACHE_DIR = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inference-autotuner"
 

@@ -1,11 +1,19 @@
-"""The program's own settings over a data folder that is thrown away with the test run."""
+"""The program's own settings over a data folder, a database and a queue that are thrown away with the test run."""
 
 import atexit
 import os
 import shutil
 import tempfile
+import uuid
+
+from tests.services.databases import new_queue
 
 os.environ["AUTOTUNER_DATA_DIR"] = tempfile.mkdtemp(prefix="autotuner-tests-")
 atexit.register(shutil.rmtree, os.environ["AUTOTUNER_DATA_DIR"], ignore_errors=True)
+os.environ.update(new_queue())
 
 from autotuner_site.settings import *  # noqa: E402, F403
+from autotuner_site.settings import DATABASES  # noqa: E402
+
+if os.environ.get("DATABASE_URL"):
+    DATABASES["default"]["TEST"] = {"NAME": f"test_autotuner_{uuid.uuid4().hex}"}

@@ -2,18 +2,17 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.runner.factories import processes_of
+from tests.services.databases import new_database
 
 PROJECT = Path(__file__).parents[2]
 
@@ -23,12 +22,14 @@ class Installation:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.database = new_database(folder)
         self._started: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: Any) -> subprocess.Popen[str]:
         """Start `manage.py` with these arguments."""
         environment = {
             **os.environ,
+            **self.database.environment,
             "AUTOTUNER_DATA_DIR": str(self.folder),
             "DJANGO_SETTINGS_MODULE": "autotuner_site.settings",
         }
@@ -56,9 +57,8 @@ class Installation:
         return path
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of its database."""
-        with closing(sqlite3.connect(f"file:{self.folder / 'autotuner.sqlite3'}?mode=ro", uri=True, timeout=20)) as db:
-            return db.execute(sql).fetchall()
+        """Rows of its database, whichever that is: plain SQL, JSON comes as text."""
+        return self.database.query(sql)
 
     def wait_for(self, sql: str) -> None:
         """Wait until a query has rows."""
@@ -82,6 +82,7 @@ class Installation:
         left = self.engines()
         for engine in left:
             engine.kill()
+        self.database.close()
         assert left == []
 
 
