@@ -7,14 +7,15 @@ import pytest
 from tests.runner.factories import document
 from tuning.document.task import TaskDocument
 from tuning.models import Experiment
-from tuning.runner.planner import Planned, Planner
+from tuning.runner.planner import Planned, Planner, Step
 
 SEQUENCES = {"max-num-seqs": [1, 2, 3, 4]}
 
 
-def _row(planned: Planned, value: float | None) -> Experiment:
+def _row(planner: Planner, planned: Planned, value: float | None) -> Experiment:
     """A finished experiment, not saved; None is a failure."""
     return Experiment(
+        number=planner.last_number + 1,
         parameters=planned.parameters,
         parameters_hash=planned.parameters_hash,
         replicate=planned.replicate,
@@ -33,11 +34,12 @@ def _all(plan: TaskDocument, failing: tuple[Any, ...] = ()) -> list[tuple[Any, i
     """Everything that is planned when a configuration is worth its `max-num-seqs`, and the baseline 2.5."""
     planner = Planner(plan)
     made = []
-    while planned := planner.next():
+    while isinstance(planned := planner.next(), Planned):
         sequences = _sequences(planned)
-        planner.record(_row(planned, None if sequences in failing else sequences or 2.5))
+        planner.record(_row(planner, planned, None if sequences in failing else sequences or 2.5))
         made.append((sequences, planned.replicate))
         assert len(made) <= planner.experiments
+    assert planner.next() is Step.END
     assert len(made) == planner.experiments
     return made
 
@@ -46,7 +48,7 @@ def test_the_baseline_is_the_first_experiment_and_has_only_fixed_values() -> Non
     """Pitfall B10a."""
     plan = document(SEQUENCES)
     planned = Planner(plan).next()
-    assert planned is not None
+    assert isinstance(planned, Planned)
     assert (planned.is_baseline, planned.parameters) == (True, plan.search_space.fixed)
 
 
@@ -66,6 +68,12 @@ def test_finalists_and_the_baseline_are_measured_again_when_the_search_is_over()
     assert made[:5] == [(None, 0), (1, 0), (2, 0), (3, 0), (4, 0)]
     assert set(made[5:8]) == {(4, 1), (3, 1), (None, 1)}
     assert set(made[8:]) == {(4, 2), (3, 2), (None, 2)}
+
+
+def test_a_task_of_failures_alone_has_no_finalists() -> None:
+    """Pitfall A5: the number of experiments is the real one at the end."""
+    made = _all(document({"max-num-seqs": [1, 2]}, replicates=3, finalists=2), failing=(None, 1, 2))
+    assert made == [(None, 0), (1, 0), (2, 0)]
 
 
 def test_a_failure_is_no_finalist() -> None:
@@ -97,8 +105,8 @@ def test_equal_command_lines_are_planned_once(strategy: str) -> None:
 def _hashes(plan: TaskDocument) -> list[str]:
     planner = Planner(plan)
     hashes = []
-    while planned := planner.next():
-        planner.record(_row(planned, 1.0))
+    while isinstance(planned := planner.next(), Planned):
+        planner.record(_row(planner, planned, 1.0))
         hashes.append(planned.parameters_hash)
     return hashes
 
@@ -110,8 +118,8 @@ def test_what_the_engine_cannot_run_is_not_planned() -> None:
     )
     planner = Planner(plan)
     pairs = []
-    while planned := planner.next():
-        planner.record(_row(planned, 1.0))
+    while isinstance(planned := planner.next(), Planned):
+        planner.record(_row(planner, planned, 1.0))
         pairs.append((_sequences(planned), planned.parameters.get("max-num-batched-tokens")))
     assert (512, 256) not in pairs
     assert set(pairs) == {(None, None), (64, 256), (64, 2048), (512, 2048)}

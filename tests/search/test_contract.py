@@ -174,6 +174,25 @@ def test_the_order_of_outcomes_does_not_matter(name: StrategyName) -> None:
     assert after([0, 1, 2, 3, 4, 5, 6, 7]) == after([5, 2, 7, 0, 1, 6, 4, 3])
 
 
+def test_outcomes_change_the_next_answer_only_where_it_says_so(name: StrategyName) -> None:
+    def asked(world: Callable[[Parameters], Outcome] | None) -> Parameters:
+        strategy = make(name, mixed())
+        for parameters in before:
+            strategy.assume(parameters)
+            if world is not None:
+                strategy.tell(world(parameters))
+        [parameters] = strategy.ask()
+        return parameters
+
+    before: list[Parameters] = []
+    whole = make(name, mixed())
+    while len(before) < 12:
+        if not whole.learns:
+            assert asked(None) == asked(measure) == asked(crash), len(before)
+        before += play(whole, 1)
+    assert whole.learns == (asked(None) != asked(measure))
+
+
 def test_a_batch_has_different_configurations_and_ends_with_the_space(name: StrategyName) -> None:
     strategy = make(name, twelve(), budget=100)
     tried = strategy.ask(5)
