@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.runner.factories import document
+from tuning.document.goals import StrategyName
 from tuning.document.task import TaskDocument
 from tuning.models import Experiment
 from tuning.runner.planner import Planned, Planner, Step
@@ -91,7 +92,7 @@ def test_the_budget_counts_configurations_with_the_baseline(budget: int, expecte
     assert budget < 5 or made == expected
 
 
-@pytest.mark.parametrize("strategy", ["grid", "random", "bayesian"])
+@pytest.mark.parametrize("strategy", [name.value for name in StrategyName])
 def test_equal_command_lines_are_planned_once(strategy: str) -> None:
     """Pitfalls B1a, B13b: another spelling, another type, or the default left out are the same server."""
     plan = document(
