@@ -29,8 +29,8 @@ import psutil
 import benchmarks.database  # noqa: F401  -- before the models
 from tuning.models import Experiment
 from tuning.runner.experiment import results_folder
+from tuning.runner.foreground import TaskRun
 from tuning.runner.intake import read_document, submit
-from tuning.runner.task import TaskRun
 
 ROOT = Path(__file__).parents[1]
 TARGET_S, GROWTH_S = 0.3, 0.05

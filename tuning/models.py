@@ -14,15 +14,40 @@ from tuning.errors import Reason
 from tuning.scoring.metrics import LATENCIES, Distribution, Measurement
 
 
+class Worker(models.Model):
+    """A living process that runs experiments: a worker, or a command that runs one task in the foreground."""
+
+    class Kind(models.TextChoices):
+        WORKER = "worker"
+        FOREGROUND = "foreground"
+
+    id = models.CharField(primary_key=True, max_length=32)
+    kind = models.CharField(max_length=20, choices=Kind)
+    node = models.CharField(max_length=40, help_text="The installation whose machine it works on.")
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    lease_until = models.FloatField(help_text="Reading of the lease clock until which it counts as alive.")
+    started_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["started_at"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pid} on {self.host}"
+
+
 class Task(models.Model):
     """One tuning job.
 
-    pending -> running -> completed | failed | cancelled; a cancelled one may run again and goes on where it stopped.
+    pending -> running <-> paused, running -> completed | failed | cancelled; a cancelled one may be resumed and goes on
+    where it stopped.
     """
 
     class Status(models.TextChoices):
         PENDING = "pending"
         RUNNING = "running"
+        PAUSED = "paused"
         COMPLETED = "completed"
         FAILED = "failed"
         CANCELLED = "cancelled"
@@ -36,6 +61,12 @@ class Task(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    worker = models.ForeignKey(
+        Worker, null=True, blank=True, on_delete=models.SET_NULL, help_text="The foreground process that has it alone."
+    )
+    revision = models.PositiveIntegerField(default=0, help_text="Grows when finished experiments are taken up again.")
+    worked_s = models.FloatField(default=0.0, help_text="Seconds in which somebody worked on it.")
+    ticked = models.FloatField(null=True, blank=True, help_text="Reading of the lease clock when they were counted.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["name", "run"], name="task_name_run")]
@@ -71,6 +102,7 @@ class Experiment(models.Model):
         CANCELLED = "cancelled"
 
     ACTIVE = (Status.DEPLOYING, Status.BENCHMARKING)
+    UNFINISHED = (Status.PENDING, *ACTIVE)
     FINISHED = (Status.SUCCESS, Status.FAILED)
 
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="experiments")
@@ -84,7 +116,11 @@ class Experiment(models.Model):
     reason = models.CharField(max_length=30, blank=True, choices=[(reason.value, reason.value) for reason in Reason])
     message = models.TextField(blank=True, help_text="Why it failed, in a sentence.")
     attempt = models.PositiveIntegerField(default=0)
-    claim = models.CharField(max_length=32, blank=True)
+    losses = models.PositiveIntegerField(default=0, help_text="Attempts of which the worker was lost.")
+    claim = models.CharField(max_length=32, blank=True, help_text="Of the present or the last attempt.")
+    worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL)
+    lease_until = models.FloatField(null=True, blank=True, help_text="Reading of the lease clock.")
+    spent_s = models.FloatField(default=0.0, help_text="Seconds of all attempts together.")
     handle = models.JSONField(default=dict, help_text="By which its engine can be found and removed.")
     command = models.JSONField(default=list, help_text="The argument list that started the engine.")
     command_line = models.TextField(blank=True, help_text="The line that starts the same server; without secrets.")
@@ -111,6 +147,8 @@ class Experiment(models.Model):
                 condition=Q(status="success") | Q(value__isnull=True), name="only_success_has_a_value"
             ),
         ]
+        # Claims and recovery look at the few unfinished rows only, however long the history is.
+        indexes = [models.Index(fields=["status", "task"], name="experiment_status")]
         ordering: ClassVar = ["task", "number"]
 
     def __str__(self) -> str:
@@ -120,6 +158,28 @@ class Experiment(models.Model):
     def is_finished(self) -> bool:
         """Whether it has an outcome."""
         return self.status in self.FINISHED
+
+
+class Slot(models.Model):
+    """A place for one experiment, or for a part of one: a GPU, or a share of a machine without GPUs.
+
+    Held by the claim of an experiment's attempt, whose lease is the slot's too; free when there is none.
+    """
+
+    node = models.CharField(max_length=40)
+    index = models.PositiveIntegerField(help_text="Position on its node, from 0.")
+    gpu = models.PositiveIntegerField(null=True, blank=True, help_text="The GPU's number in PCI order.")
+    device = models.CharField(max_length=100, blank=True, help_text="What CUDA_VISIBLE_DEVICES takes; empty: no GPU.")
+    name = models.CharField(max_length=200, blank=True)
+    claim = models.CharField(max_length=32, blank=True)
+    foreign = models.TextField(blank=True, help_text="Who else fills it, in words.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["node", "index"], name="slot_of_node")]
+        ordering: ClassVar = ["node", "index"]
+
+    def __str__(self) -> str:
+        return self.name or f"slot {self.index}"
 
 
 class MeasurementRow(models.Model):

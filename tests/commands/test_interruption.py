@@ -75,7 +75,8 @@ def test_a_task_that_runs_is_not_started_a_second_time(installed: Installation) 
     installed.wait_for("select 1 from tuning_experiment where status = 'benchmarking'")
     code, out, err = installed.manage("run_task", installed.folder / "task.yaml")
     assert (code, out) == (1, "")
-    assert err.strip().endswith("is being run by another process; wait for it or stop it first.")
+    assert f"Task a task is being run by foreground {first.pid} on " in err
+    assert err.strip().endswith("; wait for it or stop it first.")
     assert "Traceback" not in err
     _, err = first.communicate(timeout=60)
     assert first.returncode == 0, err

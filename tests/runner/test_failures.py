@@ -9,8 +9,8 @@ import pytest
 from tests.runner.factories import run, task
 from tuning.document.goals import ObjectiveName
 from tuning.models import Experiment, LogLine, Task
+from tuning.runner.foreground import Progress
 from tuning.runner.results import TaskResults
-from tuning.runner.task import Progress
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -288,6 +288,17 @@ def test_the_best_one_is_known_at_once_and_falls_when_a_repeat_fails() -> None:
     assert life.planner.best is None
 
 
+def test_how_many_experiments_it_will_be_is_told_at_once_for_any_budget() -> None:
+    """Pitfall A4a: a budget of a million is not counted through."""
+    digits = {f"env:DIGIT_{place}": list(range(10)) for place in range(9)}
+    planner = Planner(plan_of("random", space=digits, experiments=1_000_000))
+    began = time.thread_time()
+    assert planner.experiments == 1_000_000
+    assert time.thread_time() - began < 3
+    small = Planner(plan_of("random", space={"max-num-seqs": [1, 2, 3]}, experiments=1_000_000))
+    assert small.experiments == 4
+
+
 @pytest.mark.parametrize("strategy", [StrategyName.GRID, StrategyName.RANDOM])
 def test_the_last_of_a_thousand_experiments_costs_what_the_first_one_did(strategy: str) -> None:
     """Pitfall A4a: neither what comes next nor what is best looks at everything that was."""

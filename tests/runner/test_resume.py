@@ -9,13 +9,14 @@ import pytest
 from tests.runner.factories import cancel_when, document, experiment, run, snapshot, task
 from tuning.deployers.base import DeployRequest, Owner
 from tuning.deployers.local import LocalDeployer
+from tuning.document.goals import StrategyName
 from tuning.document.task import TaskDocument
 from tuning.engines.registry import engine_for
 from tuning.models import Experiment, Task
+from tuning.runner.foreground import Progress
 from tuning.runner.instance import instance_id
 from tuning.runner.intake import submit
-from tuning.runner.planner import Planner
-from tuning.runner.task import Progress
+from tuning.runner.planner import Planned, Planner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,7 +58,7 @@ def test_a_cancelled_run_tells_why_and_starts_nothing_further() -> None:
     one = task({"max-num-seqs": [4]})
     (only,) = run(one, **cancel_when(_loading(1)))
     assert (only.status, only.reason) == (Experiment.Status.CANCELLED, "cancelled")
-    assert (one.status, one.message) == (Task.Status.CANCELLED, "Cancelled; run it again to go on.")
+    assert (one.status, one.message) == (Task.Status.CANCELLED, "Cancelled.")
 
 
 @pytest.mark.parametrize("known", ["its process", "only its marks"])
@@ -76,7 +77,7 @@ def test_the_engine_of_an_interrupted_attempt_is_removed_first(known: str) -> No
 def _interrupted(one: Task) -> Experiment:
     """The row of a baseline as a process that was killed leaves it."""
     planned = Planner(one.task_document).next()
-    assert planned is not None
+    assert isinstance(planned, Planned)
     columns = dataclasses.asdict(planned)
     return experiment(one, status=Experiment.Status.BENCHMARKING, attempt=1, claim="dead", **columns)
 
@@ -99,7 +100,7 @@ class _Life:
     def go_on(self, planner: Planner, most: int) -> list[dict[str, Any]]:
         """What the next experiments are, at most so many."""
         made: list[dict[str, Any]] = []
-        while len(made) < most and (planned := planner.next()):
+        while len(made) < most and isinstance(planned := planner.next(), Planned):
             columns = {name: getattr(planned, name) for name in ("parameters", "parameters_hash", "replicate")}
             row = experiment(self.one, self.one.experiments.count() + 1, is_baseline=planned.is_baseline, **columns)
             planner.record(row)
@@ -122,7 +123,7 @@ class _Life:
 @pytest.mark.parametrize(
     "repeats", [{}, {"replicates": 2}, {"replicates": 2, "finalists": 2}], ids=["once", "twice", "finalists"]
 )
-@pytest.mark.parametrize("strategy", ["grid", "random", "bayesian"])
+@pytest.mark.parametrize("strategy", [name.value for name in StrategyName])
 def test_an_interrupted_search_visits_the_same_configurations_in_the_same_order(
     strategy: str, repeats: dict[str, int], stop_at: int
 ) -> None:

@@ -1,5 +1,6 @@
 """A task runs from its document to its best configuration, on real engine processes."""
 
+import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,11 +12,11 @@ from tests.runner.factories import document, run, sections, task
 from tuning.document.loading import load
 from tuning.errors import ConflictError
 from tuning.models import Experiment, LogLine, Task
-from tuning.runner import claims
 from tuning.runner.experiment import results_folder
+from tuning.runner.foreground import Progress, TaskRun
 from tuning.runner.intake import submit
+from tuning.runner.leases import Lease
 from tuning.runner.results import TaskResults
-from tuning.runner.task import Progress, TaskRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -154,14 +155,14 @@ def test_whatever_watches_the_progress_cannot_keep_an_engine_alive(phase: str) -
 @pytest.mark.parametrize("column", ["deploy_s", "handle", "ready_s", "remove_s"])
 def test_a_database_that_refuses_cannot_keep_an_engine_alive(column: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Disk full: whichever write fails, the engine is gone and the row says why."""
-    write = claims.write
+    write = Lease.write
 
-    def fill_up(row: Experiment, **columns: Any) -> None:
+    def fill_up(lease: Lease, **columns: Any) -> None:
         if column in columns:
             raise OperationalError("database or disk is full")
-        write(row, **columns)
+        write(lease, **columns)
 
-    monkeypatch.setattr(claims, "write", fill_up)
+    monkeypatch.setattr(Lease, "write", fill_up)
     (only,) = run(task())
     assert (only.status, only.reason) == (Experiment.Status.FAILED, "internal_error")
     assert "database or disk is full" in only.message
@@ -190,6 +191,7 @@ def test_a_task_that_is_being_run_is_not_run_twice() -> None:
             refusals.append(str(refused.value))
 
     experiments = run(one, progress=second)
-    assert refusals == ["Task a task is being run by another process; wait for it or stop it first."]
+    assert len(refusals) == 1
+    assert f"Task a task is being run by foreground {os.getpid()} on " in refusals[0]
     assert [row.status for row in experiments] == [Experiment.Status.SUCCESS]
     assert one.status == Task.Status.COMPLETED

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from tuning.engines.registry import engine_for
 from tuning.models import Experiment, LogLine
+from tuning.runner.foreground import Progress
 from tuning.runner.results import TaskResults
 from tuning.runner.table import neutral, results_table, significant
-from tuning.runner.task import Progress
 from tuning.scoring.objectives import label, unit
 
 PIPE_WIDTH = 160

@@ -9,22 +9,20 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from tuning.benchmarks.base import LoadRequest
 from tuning.benchmarks.registry import benchmark_for
-from tuning.deployers.base import Deployment, DeployRequest, Owner
+from tuning.deployers.base import Deployment, DeployRequest, Owner, Role
 from tuning.deployers.registry import deployer_for
-from tuning.document.task import TaskDocument
 from tuning.document.workload import LoadPoint
 from tuning.engines.registry import engine_for
 from tuning.engines.shell import paste
-from tuning.errors import Cancelled, ExperimentError, Reason
-from tuning.hooks import LogSink, StopCheck
+from tuning.errors import Cancelled, ExperimentError, Interrupted, LeaseLost, Reason
+from tuning.hooks import LogSink
 from tuning.models import Experiment, LogLine, MeasurementRow
-from tuning.runner import claims
 from tuning.runner.instance import instance_id
-from tuning.runner.logs import LogBuffer
+from tuning.runner.leases import Lease
+from tuning.runner.logs import LogBuffer, Mirror
 from tuning.scoring.metrics import Measurement
 from tuning.scoring.objectives import Reference, judge
 
@@ -32,58 +30,88 @@ SILENCE_S = 10.0
 """How long an engine may take to answer its health URL after a load point with failures, before it counts as dead."""
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What one experiment needs of its task.
+QUICK_STOP_S = 5.0
+"""How long an engine is asked to end, at most, when somebody waits for it to be gone."""
 
-    `stop` raises Cancelled when a person, or the task's budget, ends it. `changed` is told of every new status and load
-    point. `reference` is what the objective `balanced` compares with, once it is known.
+
+@dataclass(frozen=True)
+class Watcher:
+    """A person at a terminal.
+
+    `changed` is told of every new status and load point, `mirror` of every log line, from the threads that they come
+    from; `is_cancelled` tells that the person does not want to wait any longer.
     """
 
-    document: TaskDocument
+    changed: Callable[[Experiment, str], None] = lambda experiment, phase: None
+    mirror: Mirror | None = None
+    is_cancelled: Callable[[], bool] = lambda: False
+
+
+NOBODY = Watcher()
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an experiment needs besides its row.
+
+    `is_stopping` tells that this process has to end. `reference` is what the objective `balanced` compares with, once
+    it is known.
+    """
+
     logs: LogBuffer
-    stop: StopCheck
-    changed: Callable[[Experiment, str], None]
+    is_stopping: Callable[[], bool]
+    watcher: Watcher = NOBODY
     reference: Reference | None = None
 
 
 class ExperimentRun:
-    """The run of one experiment that its caller has claimed."""
+    """The run of one experiment that its caller has taken."""
 
-    def __init__(self, experiment: Experiment, surroundings: Surroundings) -> None:
-        self._experiment = experiment
+    def __init__(self, lease: Lease, surroundings: Surroundings) -> None:
+        self._lease = lease
+        self._experiment = lease.experiment
         self._around = surroundings
-        self._document = surroundings.document
+        self._document = lease.document
+        self._limits = lease.document.limits
         self._engine = engine_for(self._document.engine.name)
         self._deployer = deployer_for(self._document.deployment.mode)
+        self._owner = Owner(instance_id(), self._experiment.task_id, self._experiment.pk, self._experiment.attempt)
         self._benchmark = benchmark_for(
-            self._document.workload.benchmark, genai_bench=Path(settings.AUTOTUNER_GENAI_BENCH)
+            self._document.workload.benchmark,
+            genai_bench=Path(settings.AUTOTUNER_GENAI_BENCH),
+            marks=self._owner.environment(Role.LOAD),
         )
         self._began = time.monotonic()
-        self._deadline = self._began + self._document.limits.experiment_s
+        self._deadline = self._began + self._limits.experiment_s
+        self._stop_s = self._limits.stop_s
         self._say = self._sink(LogLine.Source.RUNNER)
 
     def run(self) -> None:
         """Run it to an end that is written on its row; the engine is removed whatever happens.
 
-        ConflictError when the row was taken over by another attempt meanwhile: nothing was written then.
+        When this process has to end the experiment is pending again. LeaseLost when it was taken over by another
+        attempt meanwhile: nothing was written then.
         """
         try:
             outcome = self._success(self._deploy_and_measure())
+        except Interrupted:
+            self._say("info", "the worker ends; the experiment will be run again")
+            self._around.logs.flush()
+            self._lease.give_back()
         except Cancelled as error:
-            outcome = {"status": Experiment.Status.CANCELLED, "reason": Reason.CANCELLED, "message": str(error)}
+            self.finish(status=Experiment.Status.CANCELLED, reason=Reason.CANCELLED, message=str(error))
         except ExperimentError as error:
-            outcome = {"status": Experiment.Status.FAILED, "reason": error.reason, "message": str(error)}
-        self.finish(**outcome)
+            self.finish(status=Experiment.Status.FAILED, reason=error.reason, message=str(error))
+        else:
+            self.finish(**outcome)
 
     def finish(self, **outcome: Any) -> None:
         """Write the outcome, after every log line that led to it."""
         message = outcome.get("message") or "done"
         self._say("error" if outcome.get("reason") else "info", f"{outcome['status']}: {message}")
         self._around.logs.flush()
-        total_s = time.monotonic() - self._began
-        claims.write(self._experiment, finished_at=timezone.now(), total_s=total_s, **outcome)
-        self._around.changed(self._experiment, str(outcome["status"]))
+        self._lease.finish(total_s=time.monotonic() - self._began, **outcome)
+        self._around.watcher.changed(self._experiment, str(outcome["status"]))
 
     def _deploy_and_measure(self) -> list[Measurement]:
         with self._benchmark, self._deployed() as deployment:
@@ -92,9 +120,10 @@ class ExperimentRun:
     @contextlib.contextmanager
     def _deployed(self) -> Iterator[Deployment]:
         """The engine of this experiment, which is gone at the end whatever happens meanwhile."""
-        self._around.changed(self._experiment, "deploying")
+        self._around.watcher.changed(self._experiment, "deploying")
+        self._lease.step(self._limits.ready_s)
         request = self._request()
-        claims.write(self._experiment, handle=dict(self._deployer.handle_of(request.owner)))
+        self._lease.write(handle=dict(self._deployer.handle_of(request.owner)))
         with contextlib.ExitStack() as afterwards:
             with self._timed("deploy_s"):
                 deployment = self._deployer.deploy(request, log=self._sink(LogLine.Source.ENGINE), stop=self._stop)
@@ -103,36 +132,32 @@ class ExperimentRun:
 
     def _remove(self, deployment: Deployment) -> None:
         """Remove the engine, also when whoever watches the progress fails."""
+        self._lease.step(self._stop_s)
         try:
-            self._around.changed(self._experiment, "removing")
+            self._around.watcher.changed(self._experiment, "removing")
         finally:
             with self._timed("remove_s"):
-                self._deployer.remove(deployment.handle, grace_s=self._document.limits.stop_s)
+                self._deployer.remove(deployment.handle, grace_s=self._stop_s)
 
     def _request(self) -> DeployRequest:
-        owner = Owner(instance_id(), self._experiment.task_id, self._experiment.pk, self._experiment.attempt)
-        return DeployRequest(owner, self._document, self._engine, self._experiment.parameters, self._gpus())
-
-    def _gpus(self) -> tuple[str, ...]:
-        """The first devices that the document gives, as many as the configuration needs."""
-        given = getattr(self._document.deployment, "gpus", None) or ()
-        return tuple(str(gpu) for gpu in given[: self._experiment.gpus])
+        return DeployRequest(
+            self._owner, self._document, self._engine, self._experiment.parameters, self._lease.devices
+        )
 
     def _measure(self, deployment: Deployment) -> list[Measurement]:
         self._say("info", f"engine started: {paste(deployment.command)}")
         self._write_deployment(deployment)
         with self._timed("ready_s"):
-            self._deployer.wait_ready(deployment, limit_s=self._document.limits.ready_s, stop=self._stop)
+            self._deployer.wait_ready(deployment, limit_s=self._limits.ready_s, stop=self._stop)
         self._around.logs.flush()
         self._write_deployment(deployment)
-        claims.write(self._experiment, status=Experiment.Status.BENCHMARKING)
+        self._lease.write(status=Experiment.Status.BENCHMARKING)
         with self._timed("benchmark_s"):
             return [self._load(deployment, index, point) for index, point in enumerate(self._load_points)]
 
     def _write_deployment(self, deployment: Deployment) -> None:
         """Keep how the engine is found and was started: both may change until it is ready."""
-        claims.write(
-            self._experiment,
+        self._lease.write(
             handle=dict(deployment.handle),
             command=list(deployment.command.arguments),
             command_line=paste(deployment.command),
@@ -150,12 +175,13 @@ class ExperimentRun:
             deployment.check()
             self._stop()
 
+        self._lease.step(self._limits.load_point_s)
         request = self._load_request(deployment, index, point)
         log = self._sink(LogLine.Source.BENCHMARK)
         if index == 0 and self._document.workload.warmup_requests:
-            self._around.changed(self._experiment, "warming up")
+            self._around.watcher.changed(self._experiment, "warming up")
             self._benchmark.warm_up(request, log=log, stop=stop)
-        self._around.changed(self._experiment, f"load {index + 1}/{len(self._load_points)} {point}")
+        self._around.watcher.changed(self._experiment, f"load {index + 1}/{len(self._load_points)} {point}")
         measurement = self._benchmark.run(request, log=log, stop=stop)
         if not measurement.ok or measurement.failed:
             deployment.check_serving(limit_s=SILENCE_S, stop=self._stop)
@@ -166,7 +192,7 @@ class ExperimentRun:
     def _keep(self, index: int, measurement: Measurement) -> None:
         """Write the measurement, unless the experiment was taken over meanwhile."""
         with transaction.atomic():
-            claims.write(self._experiment, status=self._experiment.status)
+            self._lease.write(status=self._experiment.status)
             MeasurementRow.of(self._experiment, index, measurement).save(force_insert=True)
 
     def _load_request(self, deployment: Deployment, index: int, point: LoadPoint) -> LoadRequest:
@@ -180,7 +206,7 @@ class ExperimentRun:
             load_point=point,
             index=index,
             slo=self._document.slo,
-            limits=self._document.limits,
+            limits=self._limits,
             folder=folder,
         )
 
@@ -205,11 +231,20 @@ class ExperimentRun:
         }
 
     def _stop(self) -> None:
-        self._around.stop()
+        """Raise when there is no use in going on; whoever waits for the engine to be gone gets it sooner."""
+        try:
+            if self._around.is_stopping():
+                raise Interrupted("The worker was asked to end.")
+            if self._around.watcher.is_cancelled():
+                raise Cancelled("Cancelled.")
+            self._lease.check()
+        except (Interrupted, Cancelled, LeaseLost):
+            self._stop_s = min(self._stop_s, QUICK_STOP_S)
+            raise
         if time.monotonic() > self._deadline:
             raise ExperimentError(
                 Reason.EXPERIMENT_TIMEOUT,
-                f"The experiment took longer than limits.experiment_s {self._document.limits.experiment_s:g}.",
+                f"The experiment took longer than limits.experiment_s {self._limits.experiment_s:g}.",
             )
 
     @contextlib.contextmanager
@@ -219,7 +254,7 @@ class ExperimentRun:
         try:
             yield
         finally:
-            claims.write(self._experiment, **{column: time.monotonic() - start})
+            self._lease.write(**{column: time.monotonic() - start})
 
     def _sink(self, source: LogLine.Source) -> LogSink:
         return self._around.logs.sink(source, self._experiment)
@@ -236,9 +271,9 @@ def _summary(measurement: Measurement) -> str:
 
 def results_folder(experiment: Experiment) -> Path:
     """Where the raw results of its present attempt are; made of numbers only, so no name can lead elsewhere."""
-    return (
-        Path(settings.DATA_DIR)
-        / "results"
-        / f"task-{experiment.task_id}"
-        / f"experiment-{experiment.number}-attempt-{experiment.attempt}"
-    )
+    return task_folder(experiment.task_id) / f"experiment-{experiment.number}-attempt-{experiment.attempt}"
+
+
+def task_folder(task: int) -> Path:
+    """Where all raw results of the task with this id are."""
+    return Path(settings.DATA_DIR) / "results" / f"task-{task}"

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
@@ -58,14 +59,30 @@ def submit(document: TaskDocument, *, again: bool = False) -> Task:
     A document that has changed is a new run of its name, with none of the old results. `again` makes a new run of a
     task that has ended.
     """
-    kept = document.model_dump(mode="json")
-    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
     with transaction.atomic():
+        digest = columns_of(document)["document_digest"]
         latest = Task.objects.filter(name=document.name, document_digest=digest).order_by("-run").first()
         if latest and not (again and latest.is_finished):
             return latest
-        runs = Task.objects.filter(name=document.name).aggregate(last=Max("run"))["last"] or 0
-        return Task.objects.create(name=document.name, run=runs + 1, document=kept, document_digest=digest)
+        return create(document)
+
+
+def create(document: TaskDocument) -> Task:
+    """A new task of this document, the next run of its name."""
+    with transaction.atomic():
+        return Task.objects.create(**columns_of(document), run=next_run(document.name))
+
+
+def columns_of(document: TaskDocument) -> dict[str, Any]:
+    """What a row keeps of its document."""
+    kept = document.model_dump(mode="json")
+    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    return {"name": document.name, "document": kept, "document_digest": digest}
+
+
+def next_run(name: str) -> int:
+    """The number of the next run of this name."""
+    return int(Task.objects.filter(name=name).aggregate(last=Max("run"))["last"] or 0) + 1
 
 
 def _engine_faults(document: TaskDocument) -> Iterator[Fault]:

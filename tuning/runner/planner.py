@@ -17,6 +17,9 @@ from tuning.runner.standings import Standings
 from tuning.scoring.objectives import direction
 from tuning.search import Outcome, Space, count, make_strategy
 
+COUNTED = 10_000
+"""How far the configurations of a space are counted."""
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -135,9 +138,11 @@ class Planner:
 
     @cached_property
     def _searchable(self) -> float:
-        """The configurations of the space; infinity when they are more than the budget covers."""
-        found = count(self.space, limit=self._document.budget.experiments)
-        return math.inf if found is None else found
+        """The configurations of the space, or at most how many they are when they are too many to count."""
+        found = count(self.space, limit=min(self._document.budget.experiments, COUNTED))
+        if found is not None:
+            return found
+        return math.inf if self.space.upper_bound is None else self.space.upper_bound
 
     @property
     def _search_replicates(self) -> int:

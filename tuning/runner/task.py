@@ -1,194 +1,144 @@
-"""One task from its beginning, or from where it stopped, to its end."""
+"""What a task does next: the experiments that its strategy asks for, or its end."""
 
 import logging
-import shutil
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from django.db.models import Sum
+from django.db import IntegrityError, transaction
+from django.db.models import F, Sum
 from django.utils import timezone
 
-from tuning.deployers.registry import deployer_for
-from tuning.errors import AutotunerError, Cancelled, ConflictError, Reason
-from tuning.models import Experiment, LogLine, Task
-from tuning.runner import claims
-from tuning.runner.experiment import ExperimentRun, Surroundings, results_folder
-from tuning.runner.logs import LogBuffer, Mirror
-from tuning.runner.planner import Planned, Planner
-from tuning.scoring.objectives import Reference
+from tuning.document.task import TaskDocument
+from tuning.errors import Reason
+from tuning.models import Experiment, Task
+from tuning.runner import logs, slots
+from tuning.runner.planner import Planned, Planner, Step
+from tuning.runner.plans import Plans
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a task stands: which experiment of how many (at most) is in which phase, and the best one so far."""
-
-    experiment: Experiment
-    phase: str
-    experiments: int
-    best: Experiment | None
+SECONDS_PER_HOUR = 3600.0
 
 
-class TaskRun:
-    """Runs a task in the foreground, one experiment after another."""
+def advance(pk: int, plans: Plans) -> None:
+    """Make the next experiments of a running task, as many as may run at the same time, or end the task.
 
-    def __init__(
-        self,
-        task: Task,
-        *,
-        cancel: threading.Event | None = None,
-        progress: Callable[[Progress], None] = lambda progress: None,
-        mirror: Mirror | None = None,
-    ) -> None:
-        self._task = task
-        self._document = task.task_document
-        self._deployer = deployer_for(self._document.deployment.mode)
-        self._cancel = cancel or threading.Event()
-        self._progress = progress
-        self._mirror = mirror
-        self._ends_at = float("inf")
-        self._logs: LogBuffer
+    Any number of callers may do so at once, in any process: each experiment is made once. Nothing happens when the task
+    does not run, or when outcomes are needed first.
+    """
+    task = Task.objects.filter(pk=pk, status=Task.Status.RUNNING).first()
+    if task is None:
+        return
+    document = task.task_document
+    if why := _spent(task, document):
+        _wind_up(task, why)
+        return
+    if why := _failures(task, document):
+        _wind_up(task, why, Task.Status.FAILED)
+        return
+    with plans.of(task) as planner:
+        step = _fill(task, document, planner)
+        message = _search_end(planner, document)
+    if step is Step.END and not _has_unfinished(task):
+        _end(task, message)
+        plans.forget(task)
 
-    def run(self) -> None:
-        """Run it to an end that is written on its row; ConflictError when another process runs it already.
 
-        Setting `cancel` ends the running experiment and then the task; both can be gone on with later, and so can a
-        task that was interrupted by whatever else this raises.
-        """
-        with claims.owning(self._task), LogBuffer(self._task, self._mirror) as self._logs:
-            self._say = self._logs.sink(LogLine.Source.RUNNER)
-            try:
-                status, message = self._run_all()
-            except AutotunerError as error:
-                self._end(Task.Status.CANCELLED, f"Interrupted: {error}")
-                raise
-            self._end(status, message)
-
-    def _run_all(self) -> tuple[Task.Status, str]:
-        self._recover()
-        self._begin()
-        return self._work(Planner(self._document, self._task.experiments.order_by("number")))
-
-    def _end(self, status: Task.Status, message: str) -> None:
-        self._say("info", f"{status}: {message}")
-        self._logs.flush()
-        self._save(status=status, message=message, finished_at=timezone.now())
-
-    def _recover(self) -> None:
-        """Remove what an earlier process left running, and take up the experiments that it did not finish."""
-        for experiment in self._task.experiments.exclude(handle={}).filter(status__in=Experiment.ACTIVE):
-            self._say("warning", f"{experiment} was interrupted; removing what is left of its engine")
-            self._deployer.remove(experiment.handle, grace_s=self._document.limits.stop_s)
-        unfinished = self._task.experiments.filter(status__in=[*Experiment.ACTIVE, Experiment.Status.CANCELLED])
-        if count := claims.hand_back(unfinished):
-            self._say("info", f"going on with {count} unfinished experiment{'s' if count > 1 else ''}")
-
-    def _begin(self) -> None:
-        self._save(
-            status=Task.Status.RUNNING, message="", started_at=self._task.started_at or timezone.now(), finished_at=None
-        )
-        if self._document.budget.wall_clock_s is not None:
-            spent = self._task.experiments.aggregate(spent=Sum("total_s"))["spent"] or 0.0
-            self._ends_at = time.monotonic() + self._document.budget.wall_clock_s - spent
-
-    def _work(self, planner: Planner) -> tuple[Task.Status, str]:
-        """Run experiments until there is a reason to end; the task's final status and that reason."""
-        while True:
-            if self._cancel.is_set():
-                return Task.Status.CANCELLED, "Cancelled; run it again to go on."
-            if time.monotonic() > self._ends_at:
-                return self._ended(f"The wall-clock budget of {self._document.budget.wall_clock_s:g} s is used up.")
-            if self._too_many_failures():
-                failures = self._document.budget.max_failures
-                return Task.Status.FAILED, f"{failures} experiments failed one after another."
-            experiment = self._next(planner)
-            if experiment is None:
-                return self._ended(self._search_end(planner))
-            self._run(experiment, planner)
-            planner.record(experiment)
-
-    def _next(self, planner: Planner) -> Experiment | None:
-        pending = self._task.experiments.filter(status=Experiment.Status.PENDING).order_by("number").first()
-        if pending:
-            return pending
-        planned = planner.next()
-        return self._create(planned, planner) if planned else None
-
-    def _create(self, planned: Planned, planner: Planner) -> Experiment:
-        last = self._task.experiments.order_by("-number").first()
-        experiment = Experiment.objects.create(
-            task=self._task,
-            number=last.number + 1 if last else 1,
-            replicate=planned.replicate,
-            is_baseline=planned.is_baseline,
-            parameters=planned.parameters,
-            parameters_hash=planned.parameters_hash,
-            gpus=planned.gpus,
-        )
+def _fill(task: Task, document: TaskDocument, planner: Planner) -> Step:
+    """Make experiments until enough are under way, or there is a reason to wait or to end."""
+    while len(planner.unfinished) < document.max_parallel:
+        step = planner.next()
+        if isinstance(step, Step):
+            return step
+        experiment = _create(task, planner.last_number + 1, step)
+        if experiment is None:
+            return Step.WAIT
+        _refuse_what_cannot_fit(experiment, document)
         planner.record(experiment)
-        return experiment
+    return Step.WAIT
 
-    def _run(self, experiment: Experiment, planner: Planner) -> None:
-        if claims.claim(experiment) is None:
-            raise ConflictError(f"{experiment} of {self._task} is being run by another process.")
-        self._tidy(experiment)
 
-        best = planner.best
-
-        def changed(experiment: Experiment, phase: str) -> None:
-            self._progress(Progress(experiment, phase, max(planner.experiments, experiment.number), best))
-
-        around = Surroundings(self._document, self._logs, self._stop, changed, self._reference())
-        run = ExperimentRun(experiment, around)
-        try:
-            run.run()
-        except AutotunerError:
-            raise
-        except Exception as error:  # the one place that must outlive any defect: the other experiments go on
-            logger.exception("%s of %s", experiment, self._task)
-            run.finish(
-                status=Experiment.Status.FAILED,
-                reason=Reason.INTERNAL_ERROR,
-                message=f"A defect of the tuner: {type(error).__name__}: {error}",
+def _create(task: Task, number: int, planned: Planned) -> Experiment | None:
+    """The row of what is planned; None when somebody else made it, or the task runs no more."""
+    try:
+        with transaction.atomic():
+            if not Task.objects.select_for_update().filter(pk=task.pk, status=Task.Status.RUNNING).exists():
+                return None
+            return Experiment.objects.create(
+                task=task,
+                number=number,
+                replicate=planned.replicate,
+                is_baseline=planned.is_baseline,
+                parameters=planned.parameters,
+                parameters_hash=planned.parameters_hash,
+                gpus=planned.gpus,
             )
+    except IntegrityError:
+        return None
 
-    def _tidy(self, experiment: Experiment) -> None:
-        """Have the folder of raw results fresh, so that nothing of an earlier life can be read."""
-        shutil.rmtree(results_folder(experiment), ignore_errors=True)
 
-    def _stop(self) -> None:
-        if self._cancel.is_set():
-            raise Cancelled("Cancelled.")
-        if time.monotonic() > self._ends_at:
-            raise Cancelled("The task's wall-clock budget is used up.")
+def _refuse_what_cannot_fit(experiment: Experiment, document: TaskDocument) -> None:
+    """Fail an experiment that would wait for ever."""
+    if message := slots.problem(experiment, document):
+        outcome = {"status": Experiment.Status.FAILED, "reason": Reason.INVALID_CONFIG, "message": message}
+        pending = Experiment.objects.filter(pk=experiment.pk, status=Experiment.Status.PENDING)
+        pending.update(finished_at=timezone.now(), **outcome)
+        experiment.refresh_from_db()
 
-    def _reference(self) -> Reference | None:
-        """The baseline, or the first success where there is none: what `balanced` compares with."""
-        successes = self._task.experiments.filter(status=Experiment.Status.SUCCESS)
-        first = successes.order_by("-is_baseline", "number").first()
-        if first is None:
-            return None
-        return Reference(tuple(row.to_measurement() for row in first.measurements.order_by("index")), first.gpus)
 
-    def _too_many_failures(self) -> bool:
-        finished = self._task.experiments.filter(status__in=Experiment.FINISHED).order_by("-finished_at", "-number")
-        last = list(finished.values_list("status", flat=True)[: self._document.budget.max_failures])
-        return len(last) == self._document.budget.max_failures and set(last) == {Experiment.Status.FAILED}
+def _spent(task: Task, document: TaskDocument) -> str:
+    """Which budget of time is used up, in a sentence."""
+    budget = document.budget
+    if budget.wall_clock_s is not None and task.worked_s > budget.wall_clock_s:
+        return f"The wall-clock budget of {budget.wall_clock_s:g} s is used up."
+    if budget.gpu_hours is not None and _gpu_hours(task) > budget.gpu_hours:
+        return f"The budget of {budget.gpu_hours:g} GPU-hours is used up."
+    return ""
 
-    def _search_end(self, planner: Planner) -> str:
-        if planner.exhausted:
-            return "Every configuration of the search space was tried."
-        return f"The budget of {self._document.budget.experiments} configurations is used up."
 
-    def _ended(self, why: str) -> tuple[Task.Status, str]:
-        if self._task.experiments.filter(status=Experiment.Status.SUCCESS).exists():
-            return Task.Status.COMPLETED, why
-        return Task.Status.FAILED, f"No experiment succeeded. {why}"
+def _gpu_hours(task: Task) -> float:
+    spent = task.experiments.aggregate(gpu_s=Sum(F("spent_s") * F("gpus")))["gpu_s"]
+    return float(spent or 0.0) / SECONDS_PER_HOUR
 
-    def _save(self, **columns: object) -> None:
-        for name, value in columns.items():
-            setattr(self._task, name, value)
-        self._task.save(update_fields=list(columns))
+
+def _failures(task: Task, document: TaskDocument) -> str:
+    """That too many experiments failed one after another; those that never ran for want of slots do not count."""
+    most = document.budget.max_failures
+    finished = task.experiments.filter(status__in=Experiment.FINISHED, attempt__gt=0).order_by("-number")
+    last = list(finished.values_list("status", flat=True)[:most])
+    if len(last) == most and set(last) == {Experiment.Status.FAILED}:
+        return f"{most} experiments failed one after another."
+    return ""
+
+
+def _wind_up(task: Task, why: str, status: Task.Status | None = None) -> None:
+    """Begin nothing more, and end once nothing runs."""
+    unfinished = task.experiments.filter(status__in=Experiment.UNFINISHED)
+    unfinished.filter(status=Experiment.Status.PENDING).update(
+        status=Experiment.Status.CANCELLED, reason=Reason.CANCELLED, message=why, finished_at=timezone.now()
+    )
+    if not unfinished.exists():
+        _end(task, why, status)
+
+
+def _has_unfinished(task: Task) -> bool:
+    return task.experiments.filter(status__in=Experiment.UNFINISHED).exists()
+
+
+def _search_end(planner: Planner, document: TaskDocument) -> str:
+    if planner.exhausted:
+        return "Every configuration of the search space was tried."
+    return f"The budget of {document.budget.experiments} configurations is used up."
+
+
+def _end(task: Task, why: str, status: Task.Status | None = None) -> None:
+    """Write the end of a running task and the reason; nothing happens when it does not run any more.
+
+    Without a `status` it is completed when an experiment succeeded, and failed otherwise.
+    """
+    if status is None and not task.experiments.filter(status=Experiment.Status.SUCCESS).exists():
+        why = f"No experiment succeeded. {why}"
+        status = Task.Status.FAILED
+    status = status or Task.Status.COMPLETED
+    running = Task.objects.filter(pk=task.pk, status=Task.Status.RUNNING)
+    if running.update(status=status, message=why, finished_at=timezone.now(), worker=None):
+        logs.note(task, "info", f"{status}: {why}")
+        logger.info("task %s %s: %s", task.pk, status, why)

@@ -13,10 +13,10 @@ from tuning.errors import AutotunerError
 from tuning.management.console import ProgressLine, print_results
 from tuning.management.documents import accept
 from tuning.models import Task
+from tuning.runner.foreground import TaskRun
 from tuning.runner.intake import submit
 from tuning.runner.report import as_json, dumps
 from tuning.runner.results import TaskResults
-from tuning.runner.task import TaskRun
 
 NOTHING_FEASIBLE = 1
 INTERRUPTED = 130

@@ -1,0 +1,187 @@
+"""Who works on what: one attempt at an experiment, which exactly one caller gets, and whose writes end with it."""
+
+import threading
+import time
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Case, F, Q, When
+from django.utils import timezone
+
+from tuning.errors import Cancelled, LeaseLost
+from tuning.models import Experiment, Slot, Task
+from tuning.runner import clock, slots
+
+OVERDUE_S = 60.0
+"""How long after its limit a step may still be cleaning up before its worker gives it up."""
+
+NOTHING_MEASURED: dict[str, Any] = {
+    "reason": "",
+    "message": "",
+    "handle": {},
+    "command": [],
+    "command_line": "",
+    "value": None,
+    "feasible": None,
+    "violations": [],
+    "missed": [],
+    "engine_version": "",
+    "load_point": None,
+    "deploy_s": None,
+    "ready_s": None,
+    "benchmark_s": None,
+    "remove_s": None,
+    "total_s": None,
+    "finished_at": None,
+}
+
+
+class Lease:
+    """One attempt at an experiment that its holder has taken.
+
+    Every write names the attempt's claim: once the experiment belongs to another attempt, or to none, it changes
+    nothing and raises LeaseLost. Safe to use from several threads.
+    """
+
+    def __init__(self, experiment: Experiment, held: Collection[Slot]) -> None:
+        self.experiment = experiment
+        self.document = experiment.task.task_document
+        self.devices = slots.devices(held, experiment, self.document)
+        self.claim = experiment.claim
+        self._is_lost = threading.Event()
+        self._cancelled = ""
+        self._renewed = self._counted = time.monotonic()
+        self._deadline = float("inf")
+
+    def write(self, **columns: Any) -> None:
+        """Change the experiment while it is active."""
+        if not self._rows.update(**columns):
+            self._is_lost.set()
+            raise LeaseLost(f"{self.experiment} was taken over by another attempt.")
+        for name, value in columns.items():
+            setattr(self.experiment, name, value)
+
+    def finish(self, **columns: Any) -> None:
+        """Write the outcome and free the slots; the engine is gone."""
+        self._end(finished_at=timezone.now(), **columns)
+
+    def give_back(self) -> None:
+        """Make the experiment pending again and free the slots: nobody failed, the holder has to go."""
+        self._end(status=Experiment.Status.PENDING, claim="", worker=None)
+
+    def check(self) -> None:
+        """LeaseLost or Cancelled when the attempt is to end; also after a pause of this process."""
+        if time.monotonic() - self._renewed > settings.AUTOTUNER_LEASE_S:
+            self.renew()
+        if self._is_lost.is_set():
+            raise LeaseLost(f"{self.experiment} was taken over by another attempt.")
+        if self._cancelled:
+            raise Cancelled(self._cancelled)
+
+    def cancel(self, why: str) -> None:
+        """Have the next `check` raise Cancelled."""
+        self._cancelled = why
+
+    def step(self, limit_s: float) -> None:
+        """A step begins that ends itself after `limit_s`; the lease runs out when it hangs beyond that."""
+        self._deadline = time.monotonic() + limit_s + OVERDUE_S
+
+    def renew(self) -> None:
+        """Show that the holder lives, unless its step hangs: whatever it waits for does not look at its limits."""
+        now = clock.reading()
+        if time.monotonic() > self._deadline:
+            return
+        if not self._rows.update(lease_until=clock.lease_end(now), spent_s=F("spent_s") + self._uncounted()):
+            self._is_lost.set()
+        self._renewed = time.monotonic()
+
+    def _end(self, **columns: Any) -> None:
+        with transaction.atomic():
+            self._rows.update(spent_s=F("spent_s") + self._uncounted())
+            self.write(lease_until=None, **columns)
+            slots.release(self.claim)
+            count_time([self.experiment.task_id])
+
+    def _uncounted(self) -> float:
+        """Seconds since the last call."""
+        since, self._counted = self._counted, time.monotonic()
+        return self._counted - since
+
+    @property
+    def _rows(self) -> Any:
+        """The row, as long as this attempt is the active one."""
+        return Experiment.objects.filter(pk=self.experiment.pk, claim=self.claim, status__in=Experiment.ACTIVE)
+
+
+def take(pk: int, *, worker: str) -> Lease | None:
+    """Take a pending experiment of a running task and the slots it needs, all or nothing; None when that is not to be.
+
+    Another one was faster, its task was paused, a foreground process has the task for itself, or not enough slots are
+    free: then it stays pending.
+    """
+    slots.observe()
+    claim = uuid.uuid4().hex
+    with transaction.atomic():
+        experiment = _takeable(worker).select_related("task").filter(pk=pk).first()
+        if experiment is None:
+            return None
+        document = experiment.task.task_document
+        held = slots.hold(claim, slots.needed(experiment, document), document)
+        if held is None or not _taken(pk, claim, worker):
+            transaction.set_rollback(True)
+            return None
+        experiment.measurements.all().delete()
+        count_time([experiment.task_id])
+    experiment.refresh_from_db()
+    return Lease(experiment, held)
+
+
+def _takeable(worker: str) -> Any:
+    unowned = Q(task__worker=None) | Q(task__worker=worker)
+    return Experiment.objects.filter(unowned, status=Experiment.Status.PENDING, task__status=Task.Status.RUNNING)
+
+
+def _taken(pk: int, claim: str, worker: str) -> bool:
+    changed = _takeable(worker).filter(pk=pk)
+    return bool(
+        changed.update(
+            status=Experiment.Status.DEPLOYING,
+            claim=claim,
+            worker=worker,
+            lease_until=clock.lease_end(clock.reading()),
+            attempt=F("attempt") + 1,
+            started_at=timezone.now(),
+            **NOTHING_MEASURED,
+        )
+    )
+
+
+def renew(leases: Collection[Lease]) -> None:
+    """Renew leases, and have those end whose task was cancelled, or has spent its time."""
+    for lease in leases:
+        lease.renew()
+    tasks = {lease.experiment.task_id for lease in leases}
+    count_time(tasks)
+    known = {pk: (status, worked_s) for pk, status, worked_s in _states(tasks)}
+    for lease in leases:
+        status, worked_s = known.get(lease.experiment.task_id, (Task.Status.CANCELLED, 0.0))
+        limit_s = lease.document.budget.wall_clock_s
+        if status == Task.Status.CANCELLED:
+            lease.cancel("Cancelled.")
+        elif limit_s is not None and worked_s > limit_s:
+            lease.cancel("The task's wall-clock budget is used up.")
+
+
+def _states(tasks: Collection[int]) -> Any:
+    return Task.objects.filter(pk__in=tasks).values_list("pk", "status", "worked_s")
+
+
+def count_time(tasks: Collection[int]) -> None:
+    """Add the time since the last count to what was spent on each task, unless nobody worked on it meanwhile."""
+    now = clock.reading()
+    recent = Q(ticked__lt=now, ticked__gt=now - settings.AUTOTUNER_LEASE_S)
+    since = Case(When(recent, then=now - F("ticked")), default=0.0)
+    Task.objects.filter(pk__in=tasks).update(worked_s=F("worked_s") + since, ticked=now)

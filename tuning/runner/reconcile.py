@@ -1,0 +1,137 @@
+"""Puts right what a process that ended too early left behind: rows, engines and slots.
+
+Leases decide, never a guess: what somebody alive works on is left alone, and so is everything that this installation
+did not start.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db.models import F, Q
+from django.utils import timezone
+
+from tuning.deployers.base import Deployer, Leftover
+from tuning.deployers.registry import all_deployers
+from tuning.errors import DeployError, Reason
+from tuning.models import Experiment, Task, Worker
+from tuning.runner import clock, locks, logs, slots
+from tuning.runner.instance import instance_id
+
+MAX_LOSSES = 3
+"""How many attempts may lose their worker before the experiment itself counts as the cause."""
+GRACE_S = 5.0
+"""How long an engine that nobody uses any more may take to end by itself."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """What was done, or is to be done, and why; `failed` when it could not be done."""
+
+    what: str
+    why: str
+    failed: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}"
+
+
+def reconcile(*, dry_run: bool = False) -> list[Action]:
+    """Take lost experiments back, then remove the engines that are nobody's, then free their slots.
+
+    In this order: a slot is free for others only when its engine is gone. With `dry_run` nothing is changed.
+    """
+    actions = [*recover(dry_run=dry_run), *_remove_leftovers(dry_run=dry_run)]
+    if not any(action.failed for action in actions):
+        actions += _free_slots(dry_run=dry_run)
+    return actions
+
+
+def recover(*, dry_run: bool = False) -> list[Action]:
+    """Take back the experiments and tasks of workers that are gone; looks at rows and lock files only."""
+    dead = [worker.pk for worker in Worker.objects.all() if is_dead(worker)]
+    actions = [_take_back(experiment, dry_run=dry_run) for experiment in _lost(dead)]
+    actions += _end_pending_of_cancelled(dry_run=dry_run)
+    if not dry_run:
+        Worker.objects.filter(pk__in=dead).delete()
+        for pk in dead:
+            locks.worker_lock(pk).unlink(missing_ok=True)
+    return [action for action in actions if action]
+
+
+def is_dead(worker: Worker) -> bool:
+    """Whether the process is gone: the kernel knows it at once on this machine, the lease tells it of others."""
+    if worker.node == instance_id():
+        return not locks.is_held(locks.worker_lock(worker.pk))
+    return not Worker.objects.filter(clock.is_valid(clock.reading()), pk=worker.pk).exists()
+
+
+def _lost(dead: list[str]) -> Iterator[Experiment]:
+    gone = Q(worker=None) | Q(worker__in=dead) | clock.is_expired(clock.reading())
+    yield from Experiment.objects.filter(gone, status__in=Experiment.ACTIVE).select_related("task")
+
+
+def _take_back(experiment: Experiment, *, dry_run: bool) -> Action | None:
+    """Give a lost experiment another attempt, or none after too many; None when its attempt was not lost after all."""
+    columns, what = _fate(experiment)
+    why = f"attempt {experiment.attempt} lost its worker"
+    if not dry_run:
+        same = Experiment.objects.filter(
+            pk=experiment.pk, claim=experiment.claim, lease_until=experiment.lease_until, status__in=Experiment.ACTIVE
+        )
+        if not same.update(losses=F("losses") + 1, lease_until=None, worker=None, **columns):
+            return None
+        logs.note(experiment.task, "warning", f"{experiment} {what}: {why}")
+    return Action(f"{experiment} of task {experiment.task_id} {what}", why)
+
+
+def _fate(experiment: Experiment) -> tuple[dict[str, object], str]:
+    """The columns of a lost experiment, and what that is in words."""
+    if experiment.task.status == Task.Status.CANCELLED:
+        cancelled = {"status": Experiment.Status.CANCELLED, "reason": Reason.CANCELLED, "message": "Cancelled."}
+        return {**cancelled, "finished_at": timezone.now()}, "is cancelled"
+    if experiment.losses + 1 < MAX_LOSSES:
+        return {"status": Experiment.Status.PENDING, "claim": ""}, "is pending again"
+    message = f"The worker was lost during {MAX_LOSSES} attempts; this configuration may be what ended it."
+    failed = {"status": Experiment.Status.FAILED, "reason": Reason.LOST_WORKER, "message": message}
+    return {**failed, "finished_at": timezone.now(), "total_s": experiment.spent_s}, "has failed"
+
+
+def _end_pending_of_cancelled(*, dry_run: bool) -> list[Action]:
+    """A worker may have handed back an experiment just when its task was cancelled."""
+    left = Experiment.objects.filter(status=Experiment.Status.PENDING, task__status=Task.Status.CANCELLED)
+    actions = [Action(f"{row} of task {row.task_id} is cancelled", "its task is") for row in left]
+    if actions and not dry_run:
+        left.update(status=Experiment.Status.CANCELLED, reason=Reason.CANCELLED, finished_at=timezone.now())
+    return actions
+
+
+def _remove_leftovers(*, dry_run: bool) -> list[Action]:
+    return [
+        _remove(deployer, leftover, dry_run=dry_run)
+        for deployer in all_deployers()
+        for leftover in deployer.started(instance_id())  # before the rows are read: what starts later is not in it
+        if not _is_active(leftover)
+    ]
+
+
+def _is_active(leftover: Leftover) -> bool:
+    owner = leftover.owner
+    return Experiment.objects.filter(pk=owner.experiment, attempt=owner.attempt, status__in=Experiment.ACTIVE).exists()
+
+
+def _remove(deployer: Deployer, leftover: Leftover, *, dry_run: bool) -> Action:
+    owner = leftover.owner
+    why = f"attempt {owner.attempt} of experiment {owner.experiment} (task {owner.task}) is not running"
+    if not dry_run:
+        try:
+            deployer.remove(leftover.handle, grace_s=GRACE_S)
+        except DeployError as error:
+            return Action(f"{leftover.what} could not be removed", str(error), failed=True)
+    return Action(f"{leftover.what} is removed", why)
+
+
+def _free_slots(*, dry_run: bool) -> list[Action]:
+    abandoned = slots.abandoned()
+    for slot in abandoned if not dry_run else ():
+        slots.release(slot.claim)
+    return [Action(f"{slot} is free again", "the experiment that had it is not running") for slot in abandoned]

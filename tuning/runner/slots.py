@@ -1,0 +1,113 @@
+"""Slots: where experiments run on this machine, held by rows so that no two experiments ever share one."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet
+
+from tuning.deployers.gpus import Gpu, discover, foreign
+from tuning.document.task import TaskDocument
+from tuning.engines.registry import engine_for
+from tuning.errors import ConflictError
+from tuning.models import Experiment, Slot
+from tuning.runner.instance import instance_id
+
+
+def register() -> list[Slot]:
+    """Write down the slots of this machine: its GPUs, or as many as `AUTOTUNER_SLOTS` says where there is none.
+
+    ConflictError when `AUTOTUNER_GPUS` names a GPU that is not there. A slot that is gone is kept while it is held.
+    """
+    node = instance_id()
+    found = _gpus()
+    rows: list[dict[str, Any]] = [{"gpu": gpu.index, "device": _device(gpu), "name": gpu.name} for gpu in found]
+    rows = rows or [{"gpu": None, "device": "", "name": "", "foreign": ""}] * settings.AUTOTUNER_SLOTS
+    with transaction.atomic():
+        Slot.objects.filter(node=node, index__gte=len(rows), claim="").delete()
+        for index, columns in enumerate(rows):
+            Slot.objects.update_or_create(node=node, index=index, defaults=columns)
+    observe(found)
+    return list(Slot.objects.filter(node=node))
+
+
+def observe(gpus: Iterable[Gpu] | None = None) -> None:
+    """Write down which free GPUs are filled by somebody else: those are not given away."""
+    free = {slot.device: slot for slot in _here().filter(claim="").exclude(device="")}
+    if not free:
+        return
+    for gpu in _gpus() if gpus is None else gpus:
+        slot = free.get(_device(gpu))
+        if slot and slot.foreign != (now := foreign(gpu, ())):
+            Slot.objects.filter(pk=slot.pk).update(foreign=now)
+
+
+def hold(claim: str, count: int, document: TaskDocument) -> list[Slot] | None:
+    """Give `count` free slots of this machine to `claim`, all or none; to be called inside a transaction."""
+    usable = _usable(_here().filter(claim="", foreign=""), document)
+    chosen = list(usable.order_by("index")[:count])
+    if len(chosen) < count:
+        return None
+    changed = Slot.objects.filter(pk__in=[slot.pk for slot in chosen], claim="").update(claim=claim)
+    return chosen if changed == count else None
+
+
+def release(claim: str) -> None:
+    """Free the slots of `claim`; its engine is gone."""
+    Slot.objects.filter(claim=claim).update(claim="")
+
+
+def abandoned() -> list[Slot]:
+    """Slots of this machine whose claim is that of no active experiment."""
+    active = Experiment.objects.filter(status__in=Experiment.ACTIVE).values("claim")
+    return list(_here().exclude(claim="").exclude(claim__in=active))
+
+
+def free(document: TaskDocument) -> int:
+    """How many slots of this machine a task could have now."""
+    return _usable(_here().filter(claim="", foreign=""), document).count()
+
+
+def needed(experiment: Experiment, document: TaskDocument) -> int:
+    """How many slots an experiment takes: one for each GPU of its world size; what is simulated takes one."""
+    return 1 if engine_for(document.engine.name).simulated else experiment.gpus
+
+
+def problem(experiment: Experiment, document: TaskDocument) -> str:
+    """Why an experiment can never run on any of the machines; empty when it can."""
+    per_node = _usable(Slot.objects.all(), document).values("node").annotate(slots=Count("pk")).order_by()
+    most = max((row["slots"] for row in per_node), default=0)
+    count = needed(experiment, document)
+    if count <= most:
+        return ""
+    return f"It needs {count} GPUs, and no machine has more than {most} that it may use; AUTOTUNER_SLOTS raises that."
+
+
+def devices(held: Iterable[Slot], experiment: Experiment, document: TaskDocument) -> tuple[str, ...]:
+    """What the engine is told to use; the document's own GPUs where NVML found none."""
+    named = tuple(slot.device for slot in held if slot.device)
+    given = getattr(document.deployment, "gpus", None) or ()
+    return named or tuple(str(gpu) for gpu in given[: experiment.gpus])
+
+
+def _here() -> QuerySet[Slot]:
+    return Slot.objects.filter(node=instance_id())
+
+
+def _usable(slots: QuerySet[Slot], document: TaskDocument) -> QuerySet[Slot]:
+    """Those of the GPUs that the document names; all where it names none."""
+    given = getattr(document.deployment, "gpus", None)
+    return slots.filter(Q(gpu=None) | Q(gpu__in=given)) if given else slots
+
+
+def _device(gpu: Gpu) -> str:
+    """Engines know whole GPUs by number (some read nothing else), parts of one only by UUID."""
+    return gpu.uuid if gpu.uuid.startswith("MIG-") else str(gpu.index)
+
+
+def _gpus() -> list[Gpu]:
+    try:
+        return discover(settings.AUTOTUNER_GPUS)
+    except ValueError as error:
+        raise ConflictError(f"AUTOTUNER_GPUS: {error}") from error
