@@ -294,7 +294,7 @@ def test_how_many_experiments_it_will_be_is_told_at_once_for_any_budget() -> Non
     planner = Planner(plan_of("random", space=digits, experiments=1_000_000))
     began = time.thread_time()
     assert planner.experiments == 1_000_000
-    assert time.thread_time() - began < 3
+    assert time.thread_time() - began < 10
     small = Planner(plan_of("random", space={"max-num-seqs": [1, 2, 3]}, experiments=1_000_000))
     assert small.experiments == 4
 
