@@ -1,6 +1,7 @@
 """How much of the logs is kept: head and tail of each experiment, and nothing of tasks that ended long ago."""
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -117,7 +118,7 @@ def _between_transactions(look: Callable[[], None]) -> Iterator[list[str]]:
     deletions: list[str] = []
 
     def execute(run: Callable[..., object], sql: str, *rest: object) -> object:
-        if sql.startswith("BEGIN"):
+        if _begins(sql):
             look()
         if sql.startswith("DELETE"):
             deletions.append(sql)
@@ -125,6 +126,11 @@ def _between_transactions(look: Callable[[], None]) -> Iterator[list[str]]:
 
     with connection.execute_wrapper(execute):
         yield deletions
+
+
+def _begins(sql: str) -> bool:
+    """Whether this is the first statement of a transaction: the driver of PostgreSQL keeps the one before to itself."""
+    return sql.startswith("BEGIN") or sql.endswith("FOR NO KEY UPDATE")
 
 
 def _check(row: Experiment, last: int | None = None) -> int:
@@ -168,9 +174,9 @@ def test_a_writer_that_is_killed_leaves_a_log_that_the_next_one_goes_on_with(tmp
     """Crash-safe: read at any moment, and after SIGKILL, the log misses only what it says that it misses."""
     row = experiment(task())
     name = str(connection.settings_dict["NAME"])
-    environment = {"DJANGO_SETTINGS_MODULE": "autotuner_site.settings", "AUTOTUNER_DATA_DIR": str(tmp_path)}
+    own = {"DJANGO_SETTINGS_MODULE": "autotuner_site.settings", "AUTOTUNER_DATA_DIR": str(tmp_path)}
     with subprocess.Popen(
-        [sys.executable, "-c", WRITER, name, str(row.pk)], env=environment, cwd=settings.BASE_DIR
+        [sys.executable, "-c", WRITER, name, str(row.pk)], env={**os.environ, **own}, cwd=settings.BASE_DIR
     ) as writer:
         try:
             while _check(row) < 1_000:
@@ -247,7 +253,7 @@ def test_a_task_that_is_taken_up_again_keeps_what_was_not_deleted_yet() -> None:
 
     def resume(run: Callable[..., object], sql: str, *rest: object) -> object:
         nonlocal chunks
-        if sql.startswith("BEGIN"):
+        if _begins(sql):
             chunks += 1
             if chunks == 3:
                 Task.objects.filter(pk=one.pk).update(status=Task.Status.RUNNING)

@@ -1,12 +1,12 @@
 """Log lines while the database refuses: nothing waits for them, few are lost, and no loss is silent."""
 
 import contextlib
-import sqlite3
 import threading
 from collections.abc import Iterator
 
 import pytest
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tests.runner.factories import experiment, task
 from tuning.models import LogLine
@@ -22,28 +22,48 @@ def _texts() -> list[str]:
     return list(LogLine.objects.order_by("id").values_list("text", flat=True))
 
 
+LOCKING = {
+    "sqlite": ["BEGIN IMMEDIATE"],
+    "postgresql": ["BEGIN", "LOCK TABLE tuning_logline IN EXCLUSIVE MODE"],
+}
+IMPATIENT = {"sqlite": ("timeout", 0), "postgresql": ("options", "-c lock_timeout=1ms")}
+REFUSAL = {"sqlite": "database is locked", "postgresql": "lock timeout"}
+
+FILLING = {
+    "sqlite": ["PRAGMA max_page_count=1"],
+    "postgresql": [
+        """CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'database or disk is full' USING ERRCODE = 'disk_full'; END $$""",
+        "CREATE TRIGGER full_disk BEFORE INSERT ON tuning_logline EXECUTE FUNCTION full_disk()",
+    ],
+}
+EMPTYING = {"sqlite": ["PRAGMA max_page_count=1000000"], "postgresql": ["DROP FUNCTION full_disk CASCADE"]}
+
+
 @contextlib.contextmanager
 def _locked() -> Iterator[None]:
-    """Another connection holds the write lock, and those of Django do not wait for it."""
+    """Another connection holds the lock that writers need, and those of Django do not wait for it."""
     connection.close()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)) as other,
-    ):
-        patch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0)
-        other.execute("BEGIN IMMEDIATE")
+    with pytest.MonkeyPatch.context() as patch, contextlib.closing(connection.copy()) as other:
+        _execute(other, LOCKING)
+        patch.setitem(connection.settings_dict["OPTIONS"], *IMPATIENT[connection.vendor])
         yield
-        other.execute("ROLLBACK")
+        _execute(other, {connection.vendor: ["ROLLBACK"]})
     connection.close()
 
 
 @contextlib.contextmanager
 def _full_disk() -> Iterator[None]:
-    """This thread's connection may not let the file grow."""
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA max_page_count=1")
+    """The database has no room for another row: SQLite by a limit of its own, PostgreSQL by the error it would give."""
+    _execute(connection, FILLING)
     yield
-    connection.close()
+    _execute(connection, EMPTYING)
+
+
+def _execute(through: BaseDatabaseWrapper, statements: dict[str, list[str]]) -> None:
+    with through.cursor() as cursor:
+        for statement in statements[through.vendor]:
+            cursor.execute(statement)
 
 
 def test_lines_wait_while_the_database_is_locked(caplog: pytest.LogCaptureFixture) -> None:
@@ -56,9 +76,10 @@ def test_lines_wait_while_the_database_is_locked(caplog: pytest.LogCaptureFixtur
     write("info", "line 3")
     logs.flush()
     assert _texts() == ["line 0", "line 1", "line 2", "line 3"]
-    assert [record.getMessage() for record in caplog.records] == [
-        "log lines of a task have to wait: database is locked"
-    ]
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1
+    assert said[0].startswith("log lines of a task have to wait: ")
+    assert REFUSAL[connection.vendor] in said[0]
 
 
 def test_of_too_many_waiting_lines_the_oldest_are_lost_which_is_counted_and_said(

@@ -8,9 +8,10 @@ from typing import Any
 
 import psutil
 import pytest
-from django.conf import settings
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
+from autotuner_site import services
 from tests.runner.factories import experiment, task
 from tuning.deployers.output import Output
 from tuning.errors import ExperimentError, Reason
@@ -200,20 +201,37 @@ def test_a_note_is_in_the_database_at_once_and_clean() -> None:
     assert list(rows) == [(one.pk, None, "warning", RUNNER, text) for text in ("2 orphans", "removed")]
 
 
+SETTINGS = {
+    "sqlite": ("PRAGMA {}", {"journal_mode": "wal", "synchronous": 1, "busy_timeout": 20_000, "foreign_keys": 1}),
+    "postgresql": ("SHOW {}", {"lock_timeout": "20s", "default_transaction_isolation": "read committed"}),
+}
+
+
 def test_every_fresh_connection_has_the_same_settings() -> None:
-    """Pitfall A19b: write-ahead log, one time-out, and transactions that take the lock at once."""
-    found: list[tuple[Any, ...]] = []
+    """Pitfall A19b: write-ahead log, one time-out, and on SQLite transactions that take the lock at once."""
+    query, expected = SETTINGS[connection.vendor]
+    found: list[dict[str, Any]] = []
 
     def look() -> None:
         with connection.cursor() as cursor:
-            names = ("journal_mode", "synchronous", "busy_timeout", "foreign_keys")
-            found.append(tuple(cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in names))
+            found.append({name: _value(cursor, query.format(name)) for name in expected})
         connection.close()
 
     for _ in range(2):
         thread = threading.Thread(target=look)
         thread.start()
         thread.join()
-    assert found == [("wal", 1, 20_000, 1)] * 2
-    assert settings.DATABASES["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
-    assert Path(settings.DATABASES["default"]["NAME"]).parent == settings.DATA_DIR
+    assert found == [expected] * 2
+
+
+def test_the_default_database_is_a_file_whose_transactions_take_the_lock_at_once(tmp_path: Path) -> None:
+    """Pitfall A19b: a transaction that reads first and then writes would fail at once otherwise."""
+    default = services.sqlite(tmp_path)
+    assert default["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert default["NAME"].parent == tmp_path
+
+
+def _value(cursor: CursorWrapper, query: str) -> Any:
+    cursor.execute(query)
+    row = cursor.fetchone()
+    return row[0] if row else None
