@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.benchmarks.requests import MARKS, GiveUp, Log, bear, load_request, never
+from tests.benchmarks.requests import MARKS, GiveUp, Log, bear, load_request, never, still_running
 from tests.benchmarks.server import serving, whole_answer
 from tuning.benchmarks.process import Child
 from tuning.benchmarks.registry import BENCHMARKS, benchmark_for
@@ -36,19 +36,18 @@ def test_the_exit_code_and_every_line_are_there_at_the_end() -> None:
 
 def test_a_child_that_ignores_term_and_its_own_child_are_killed() -> None:
     lines: list[str] = []
-    said = threading.Event()
+    grandchildren: list[psutil.Process] = []
 
     def stop() -> None:
         if lines:
-            said.set()
+            grandchildren.append(psutil.Process(int(lines[0])))
             raise GiveUp
 
     start = time.monotonic()
     with pytest.raises(GiveUp), child(STUBBORN, lines) as started:
         started.wait(30, stop)
-    assert said.is_set()
-    grandchild = int(lines[0])
-    assert not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE
+    assert grandchildren
+    assert not still_running(grandchildren)
     assert time.monotonic() - start < 30
 
 

@@ -21,6 +21,8 @@ from tuning.errors import DeployError, Reason
 CLOCK_TOLERANCE_S = 2.0
 """Start times are computed from the machine's boot time, which moves a little when the clock is set."""
 POLL_S = 0.02
+LOADED_S, NEW_S = 0.2, 2.0
+"""How long the environment of a program that is being loaded is waited for, and how old such a process may be."""
 FORCE_S = 30.0
 """How long force may take: a process may hang in a driver for a while."""
 
@@ -136,11 +138,22 @@ def _create_time(process: psutil.Process) -> float:
 
 
 def environment(process: psutil.Process) -> dict[str, str]:
-    """The environment that it was started with; empty when it is gone or not ours to read."""
+    """The environment that it was started with; empty when it is gone or not ours to read.
+
+    While a program is being loaded, Linux shows neither environment nor arguments of it for a moment.
+    """
+    give_up = time.monotonic() + LOADED_S
     try:
-        return process.environ()
+        while not (carried := process.environ()) and _is_being_loaded(process) and time.monotonic() < give_up:
+            time.sleep(0.001)
     except (psutil.Error, OSError):
         return {}
+    return carried
+
+
+def _is_being_loaded(process: psutil.Process) -> bool:
+    """Whether it is new and has no arguments yet; threads of the kernel never have any."""
+    return time.time() - process.create_time() < NEW_S and not process.cmdline()
 
 
 def end(identity: Identity, *, grace_s: float, reap: Callable[[], object]) -> None:
@@ -148,29 +161,36 @@ def end(identity: Identity, *, grace_s: float, reap: Callable[[], object]) -> No
 
     `reap` is called again and again, for the parent to wait for its child. DeployError when force does not help.
     """
-    _signal(members(identity), signal.SIGTERM)
-    remaining = _wait_gone(identity, grace_s, reap)
+    found = members(identity)
+    _signal(found, signal.SIGTERM)
+    remaining = _wait_gone(identity, found, grace_s, reap)
     give_up = time.monotonic() + FORCE_S
     while remaining and time.monotonic() < give_up:
         _signal(remaining, signal.SIGKILL)
-        remaining = _wait_gone(identity, 1.0, reap)
+        remaining = _wait_gone(identity, remaining, 1.0, reap)
     if remaining:
         numbers = ", ".join(str(process.pid) for process in remaining)
         raise DeployError(Reason.INTERNAL_ERROR, f"processes that not even force has ended: {numbers}")
     reap()
 
 
-def _wait_gone(identity: Identity, limit_s: float, reap: Callable[[], object]) -> list[psutil.Process]:
-    """Who is left after `limit_s`; those that are known are watched, others looked for only when they are gone."""
+def _wait_gone(
+    identity: Identity, known: list[psutil.Process], limit_s: float, reap: Callable[[], object]
+) -> list[psutil.Process]:
+    """Who is left after `limit_s`: those that are known, which the end of the leader may make hard to find, and others.
+
+    Others are looked for only when the known ones are gone.
+    """
     deadline = time.monotonic() + limit_s
-    while known := members(identity):
-        while any(map(_lives, known)):
+    while known:
+        while living_known := [process for process in known if _lives(process)]:
             if time.monotonic() >= deadline:
-                return known
+                return list(dict.fromkeys([*living_known, *members(identity)]))
             reap()
             time.sleep(POLL_S)
+        known = members(identity)
         if time.monotonic() >= deadline:
-            return members(identity)
+            return known
     return []
 
 
