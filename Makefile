@@ -1,6 +1,6 @@
 # The two commands: `make demo` and `make test`. `make check` is what CI runs before the tests.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real test-services check setup setup-dev setup-services format lock clean
+.PHONY: help demo serve test test-real test-services check setup setup-dev setup-services format lock clean
 
 PYTHON := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -36,6 +36,9 @@ setup-dev: .venv/.dev ## The same with the tools of `make check` and `make test`
 
 demo: setup ## Tune the simulated engine, from nothing to a result
 	@$(MANAGE) run_task examples/quickstart.yaml --again
+
+serve: setup ## Web interface on http://127.0.0.1:8000/ (PORT=9000 for another port) and worker, until Ctrl-C
+	@exec $(MANAGE) serve $(if $(PORT),--port $(PORT)) --with-parent $$PPID
 
 test: setup-dev ## Run all default tests
 	$(BIN)/pytest
