@@ -18,6 +18,8 @@ from tuning.hooks import StopCheck
 POLL_S = 0.1
 TERM_GRACE_S = 1.0
 KEPT_LINES = 50
+PRIVATE = frozenset({"AUTOTUNER_SECRET_KEY", "DATABASE_URL", "HUEY_URL"})
+"""Secrets of the tuner that are no business of a load generator."""
 NO_MARKS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -44,7 +46,7 @@ class Child:
         try:
             self._process = subprocess.Popen(
                 command,
-                env=dict(env),
+                env={name: value for name, value in env.items() if name not in PRIVATE},
                 cwd=cwd,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

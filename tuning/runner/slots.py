@@ -1,5 +1,6 @@
 """Slots: where experiments run on this machine, held by rows so that no two experiments ever share one."""
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,12 +8,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
-from tuning.deployers.gpus import Gpu, discover, foreign
+from tuning.deployers.gpus import Gpu, foreign, survey
 from tuning.document.task import TaskDocument
 from tuning.engines.registry import engine_for
 from tuning.errors import ConflictError
 from tuning.models import Experiment, Slot
 from tuning.runner.instance import instance_id
+
+logger = logging.getLogger(__name__)
 
 
 def register() -> list[Slot]:
@@ -21,7 +24,9 @@ def register() -> list[Slot]:
     ConflictError when `AUTOTUNER_GPUS` names a GPU that is not there. A slot that is gone is kept while it is held.
     """
     node = instance_id()
-    found = _gpus()
+    found, notes = _survey()
+    for note in notes:
+        logger.warning("%s", note)
     rows: list[dict[str, Any]] = [{"gpu": gpu.index, "device": _device(gpu), "name": gpu.name} for gpu in found]
     rows = rows or [{"gpu": None, "device": "", "name": "", "foreign": ""}] * settings.AUTOTUNER_SLOTS
     with transaction.atomic():
@@ -37,7 +42,7 @@ def observe(gpus: Iterable[Gpu] | None = None) -> None:
     free = {slot.device: slot for slot in _here().filter(claim="").exclude(device="")}
     if not free:
         return
-    for gpu in _gpus() if gpus is None else gpus:
+    for gpu in _survey()[0] if gpus is None else gpus:
         slot = free.get(_device(gpu))
         if slot and slot.foreign != (now := foreign(gpu, ())):
             Slot.objects.filter(pk=slot.pk).update(foreign=now)
@@ -106,8 +111,10 @@ def _device(gpu: Gpu) -> str:
     return gpu.uuid if gpu.uuid.startswith("MIG-") else str(gpu.index)
 
 
-def _gpus() -> list[Gpu]:
+def _survey() -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
+    """The GPUs that may be used, and a sentence for each that cannot be."""
     try:
-        return discover(settings.AUTOTUNER_GPUS)
+        found = survey(settings.AUTOTUNER_GPUS)
     except ValueError as error:
         raise ConflictError(f"AUTOTUNER_GPUS: {error}") from error
+    return found.gpus, found.notes

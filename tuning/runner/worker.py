@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from tuning.deployers.base import Owner, Role
 from tuning.document.goals import ObjectiveName
 from tuning.errors import AutotunerError, LeaseLost, Reason
 from tuning.models import Experiment, Worker
@@ -49,6 +50,8 @@ class WorkerProcess:
         self._lock = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        for name in Owner("", 0, 0, 0).environment(Role.LOAD):
+            os.environ.pop(name, None)  # of an engine from whose shell this process was started
         self._lock.enter_context(locks.holding(locks.worker_lock(self.id), "This worker"))
         slots.register()
         self._show_life()
