@@ -41,7 +41,7 @@ class Backoff:
     `steady_s` seconds each time.
     """
 
-    steady_s: float = 60.0
+    steady_s: float = 5.0
     longest_s: float = 30.0
     ends: int = 0
 
