@@ -48,7 +48,7 @@ class Result:
 def main() -> int:
     """Measure, print the table, and return 0 when the targets are met."""
     parser = argparse.ArgumentParser("log_lines", description="Log lines per second into the database")
-    parser.add_argument("--lines", type=int, default=100_000, help="of all threads together")
+    parser.add_argument("--lines", type=int, default=100_000, help="of all threads together, at least 60000")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     print(_heading(), flush=True)
