@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from tests.runner.factories import processes_of
-from tests.services.databases import new_database
+from tests.services.databases import Database, new_database
 
 PROJECT = Path(__file__).parents[2]
 
 
 class Installation:
-    """A data folder, the commands that work on it, and a look into its database."""
+    """A data folder, the commands that work on it, and a look into its database, which several hosts may share."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: Database | None = None) -> None:
         self.folder = folder
-        self.database = new_database(folder)
+        self.database = database or new_database(folder)
         self._started: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: Any) -> subprocess.Popen[str]:

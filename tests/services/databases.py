@@ -23,7 +23,7 @@ class Database(Protocol):
         """Rows, with JSON as text; `text` has to be understood by SQLite and PostgreSQL."""
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove it; again does nothing."""
 
 
 def new_database(folder: Path) -> Database:
@@ -63,7 +63,7 @@ class PostgresqlDatabase:
             return db.execute(text).fetchall()
 
     def close(self) -> None:
-        self._command("drop database {} with (force)")
+        self._command("drop database if exists {} with (force)")
 
     def _command(self, text: str) -> None:
         with psycopg.connect(self._server, autocommit=True) as db:
