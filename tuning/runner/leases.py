@@ -1,5 +1,6 @@
 """Who works on what: one attempt at an experiment, which exactly one caller gets, and whose writes end with it."""
 
+import contextlib
 import threading
 import time
 import uuid
@@ -7,10 +8,11 @@ from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Case, F, Q, When
+from django.db import DatabaseError, transaction
+from django.db.models import Case, Exists, F, OuterRef, Q, When
 from django.utils import timezone
 
+from tuning.document.task import TaskDocument
 from tuning.errors import Cancelled, LeaseLost
 from tuning.models import Experiment, Slot, Task
 from tuning.runner import clock, slots
@@ -73,9 +75,13 @@ class Lease:
         self._end(status=Experiment.Status.PENDING, claim="", worker=None)
 
     def check(self) -> None:
-        """LeaseLost or Cancelled when the attempt is to end; also after a pause of this process."""
+        """LeaseLost or Cancelled when the attempt is to end; also after a pause of this process.
+
+        A database that does not answer says neither: whatever is written later tells.
+        """
         if time.monotonic() - self._renewed > settings.AUTOTUNER_LEASE_S:
-            self.renew()
+            with contextlib.suppress(DatabaseError):
+                self.renew()
         if self._is_lost.is_set():
             raise LeaseLost(f"{self.experiment} was taken over by another attempt.")
         if self._cancelled:
@@ -100,10 +106,10 @@ class Lease:
 
     def _end(self, **columns: Any) -> None:
         with transaction.atomic():
+            count_time([self.experiment.task_id])
             self._rows.update(spent_s=F("spent_s") + self._uncounted())
             self.write(lease_until=None, **columns)
             slots.release(self.claim)
-            count_time([self.experiment.task_id])
 
     def _uncounted(self) -> float:
         """Seconds since the last call."""
@@ -129,12 +135,12 @@ def take(pk: int, *, worker: str) -> Lease | None:
         if experiment is None:
             return None
         document = experiment.task.task_document
-        held = slots.hold(claim, slots.needed(experiment, document), document)
+        count_time([experiment.task_id])  # this also locks the task: of those who take at once, one goes on
+        held = None if _has_enough(experiment.task, document) else slots.hold(claim, slots.needed(experiment, document), document)
         if held is None or not _taken(pk, claim, worker):
             transaction.set_rollback(True)
             return None
         experiment.measurements.all().delete()
-        count_time([experiment.task_id])
     experiment.refresh_from_db()
     return Lease(experiment, held)
 
@@ -142,6 +148,11 @@ def take(pk: int, *, worker: str) -> Lease | None:
 def _takeable(worker: str) -> Any:
     unowned = Q(task__worker=None) | Q(task__worker=worker)
     return Experiment.objects.filter(unowned, status=Experiment.Status.PENDING, task__status=Task.Status.RUNNING)
+
+
+def _has_enough(task: Task, document: TaskDocument) -> bool:
+    """Whether as many of its experiments run as may do so at once: more can be pending once they are tried again."""
+    return task.experiments.filter(status__in=Experiment.ACTIVE).count() >= document.max_parallel
 
 
 def _taken(pk: int, claim: str, worker: str) -> bool:
@@ -180,8 +191,14 @@ def _states(tasks: Collection[int]) -> Any:
 
 
 def count_time(tasks: Collection[int]) -> None:
-    """Add the time since the last count to what was spent on each task, unless nobody worked on it meanwhile."""
+    """Add the time since the last count to what was spent on each task, unless nobody worked on it meanwhile.
+
+    To be called before an experiment becomes active, and before it becomes anything else.
+    """
     now = clock.reading()
-    recent = Q(ticked__lt=now, ticked__gt=now - settings.AUTOTUNER_LEASE_S)
-    since = Case(When(recent, then=now - F("ticked")), default=0.0)
-    Task.objects.filter(pk__in=tasks).update(worked_s=F("worked_s") + since, ticked=now)
+    lease_s = settings.AUTOTUNER_LEASE_S
+    recent = Q(ticked__lt=now, ticked__gt=now - lease_s)
+    active = Exists(Experiment.objects.filter(task=OuterRef("pk"), status__in=Experiment.ACTIVE))
+    since = Case(When(recent & active, then=now - F("ticked")), default=0.0)
+    counted = Q(ticked__gte=now, ticked__lt=now + lease_s)  # by another process, while this one came here
+    Task.objects.filter(pk__in=tasks).exclude(counted).update(worked_s=F("worked_s") + since, ticked=now)

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from types import TracebackType
@@ -48,6 +49,7 @@ class WorkerProcess:
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._live, name="heartbeat", daemon=True)
         self._lock = contextlib.ExitStack()
+        self._shown = 0.0
 
     def __enter__(self) -> Self:
         for name in Owner("", 0, 0, 0).environment(Role.LOAD):
@@ -98,7 +100,8 @@ class WorkerProcess:
             held = list(self._leases.values())
         if held:
             leases.renew(held)
-        self._show_life()
+        if time.monotonic() > self._shown + settings.AUTOTUNER_LEASE_S / 4:
+            self._show_life()
 
     def _run(self, lease: Lease, around: Surroundings) -> None:
         shutil.rmtree(results_folder(lease.experiment), ignore_errors=True)  # nothing of an earlier life can be read
@@ -141,6 +144,7 @@ class WorkerProcess:
             connection.close()
 
     def _show_life(self) -> None:
+        self._shown = time.monotonic()
         columns = {"lease_until": clock.lease_end(clock.reading()), "seen_at": timezone.now()}
         if not Worker.objects.filter(pk=self.id).update(**columns):
             identity = {"kind": self._kind, "node": instance_id(), "host": socket.gethostname(), "pid": os.getpid()}
