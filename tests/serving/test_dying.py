@@ -21,11 +21,11 @@ def test_a_worker_that_keeps_ending_is_started_less_and_less_often(stage: Stage)
     assert stage.members() == []
 
 
-def test_the_time_before_a_restart_is_bounded_and_forgotten_after_a_steady_minute() -> None:
+def test_the_time_before_a_restart_is_bounded_and_forgotten_after_a_steady_life() -> None:
     backoff = Backoff()
-    assert [backoff.after(5) for _ in range(8)] == [0, 1, 2, 4, 8, 16, 30, 30]
-    assert [backoff.after(5) for _ in range(2000)][-1] == 30
-    assert [backoff.after(60), backoff.after(59)] == [0, 1]
+    assert [backoff.after(4.9) for _ in range(8)] == [0, 1, 2, 4, 8, 16, 30, 30]
+    assert [backoff.after(4.9) for _ in range(2000)][-1] == 30
+    assert [backoff.after(5), backoff.after(4.9)] == [0, 1]
 
 
 def test_a_killed_web_server_is_started_again_on_the_same_port(stage: Stage) -> None:
@@ -75,6 +75,18 @@ def test_a_serve_that_is_started_right_after_a_killed_one_comes_up_on_its_port(s
     second = stage.start("--port", port)
     assert status(second.url() + CSS) == 200
     assert not any(map(lives, before))
+
+
+def test_what_does_not_end_after_a_killed_one_is_named_and_nothing_is_started(stage: Stage) -> None:
+    first = stage.start("--worker=--stubborn")
+    first.wait_for_line("worker stays")
+    worker = first.worker()
+    worker.suspend()
+    first.process.kill()
+    second = stage.start("--hasty")
+    assert second.wait() == 1
+    assert second.lines[-1].endswith(f"/serve.lock and do not end: {worker.pid}.")
+    assert not any("runs" in line for line in second.lines)
 
 
 def test_waiting_for_a_killed_one_can_be_ended(stage: Stage) -> None:

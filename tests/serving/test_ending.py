@@ -54,6 +54,14 @@ def test_a_second_ctrl_c_ends_at_once_what_the_worker_has_started_too(stage: Sta
     assert stage.members() == []
 
 
+def test_a_worker_that_does_not_end_in_time_is_killed_with_what_it_has_started(stage: Stage) -> None:
+    served = stage.start("--hasty", "--worker=--stubborn")
+    served.wait_for_line("worker stays")
+    assert served.end(signal.SIGTERM) == 0, served.output
+    assert "The worker has not ended in 1 s; it is killed." in served.lines
+    assert stage.members() == []
+
+
 def test_it_ends_with_the_process_that_started_it(stage: Stage) -> None:
     """Pitfall C11: `make serve` is killed, and nothing is left of what it had started."""
     starter = f"import subprocess, sys; subprocess.run({[*STAND_IN]!r} + sys.argv[1:])"

@@ -20,6 +20,8 @@ from tuning.management.supervision.tree import Plan, serve
 WEB_GRACE_S = 10.0
 WORKER_GRACE_S = 30.0
 """Longer than the worker's own limit for handing back its work."""
+WAIT_S = 30.0
+"""How long what a killed `serve` left may take to end; for the same reason."""
 
 
 class Command(TunerCommand):
@@ -31,6 +33,8 @@ class Command(TunerCommand):
 
     help = "Serve the web interface and run the worker until Ctrl-C, which ends both."
     worker = (sys.executable, "manage.py", "run_worker", "--with-parent")
+    worker_grace_s = WORKER_GRACE_S
+    wait_s = WAIT_S
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
@@ -55,8 +59,9 @@ class Command(TunerCommand):
             port=options["port"],
             lock=settings.DATA_DIR / "serve.lock",
             web=lambda descriptor: _web(descriptor, options["workers"]),
-            worker=Role("worker", self.worker, WORKER_GRACE_S, settings.BASE_DIR, environment=_parent()),
+            worker=Role("worker", self.worker, self.worker_grace_s, settings.BASE_DIR, environment=_parent()),
             probe=static("admin/css/base.css"),
+            wait_s=self.wait_s,
             parent=options["with_parent"],
         )
 

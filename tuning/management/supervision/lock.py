@@ -13,8 +13,6 @@ from tuning.errors import AutotunerError, ConflictError
 from tuning.management.supervision import Say
 from tuning.management.supervision.signals import END, Signals
 
-LIMIT_S = 30.0
-"""How long the processes of a killed `serve` are waited for; the worker may hand back work for 20 s."""
 POLL_S = 0.1
 
 
@@ -40,7 +38,7 @@ class ServeLock:
     ) -> None:
         os.close(self.descriptor)
 
-    def acquire(self, signals: Signals, say: Say, limit_s: float = LIMIT_S) -> bool:
+    def acquire(self, signals: Signals, say: Say, limit_s: float) -> bool:
         """Take the lock, waiting for what a killed `serve` left; False when a signal asks to end meanwhile.
 
         ConflictError when another process serves, or when what is left does not end within `limit_s` seconds.

@@ -27,7 +27,8 @@ class Plan:
     """What is to be served, and how.
 
     `web` makes the web server's role from the descriptor of the socket that it is to listen on. `probe` is a path that
-    the web server answers to anybody. With `parent`, everything ends when this process is no longer our parent.
+    the web server answers to anybody; `wait_s` is how long the processes of a killed `serve` are waited for. With
+    `parent`, everything ends when this process is no longer our parent.
     """
 
     host: str
@@ -36,6 +37,7 @@ class Plan:
     web: Callable[[int], Role]
     worker: Role
     probe: str
+    wait_s: float
     parent: int | None = None
 
 
@@ -48,7 +50,7 @@ def serve(plan: Plan, *, tell: Say, warn: Say) -> None:
     with ExitStack() as stack:
         signals = Signals()
         lock = stack.enter_context(ServeLock(plan.lock))
-        if not lock.acquire(signals, warn):
+        if not lock.acquire(signals, warn, plan.wait_s):
             return
         listener = stack.enter_context(listen(plan.host, plan.port))
         stack.enter_context(_announcement(plan, listener, tell))
