@@ -43,7 +43,12 @@ class Command(TunerCommand):
         if not os.environ.get("AUTOTUNER_LOG_LEVEL"):
             logging.getLogger("tuning").setLevel(logging.INFO)
         with locks.holding(Path(settings.DATA_DIR) / "worker.lock", "A worker on this data folder"), tasks.worker:
-            _Loop(parent=os.getppid() if with_parent else None).run()
+            _Loop(parent=_parent() if with_parent else None).run()
+
+
+def _parent() -> int:
+    """Whose end is watched for: `serve` leaves its number, which we might ask for too late."""
+    return int(os.environ.get("SERVE_PID") or os.getppid())
 
 
 class _Loop:
