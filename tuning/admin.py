@@ -1,45 +1,76 @@
-"""Data editing for operators."""
+"""A look at the rows for operators; the commands and the runner change them."""
 
 from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
 
-from tuning.models import Experiment, LogLine, MeasurementRow, Task
+from tuning.models import Experiment, LogLine, MeasurementRow, Slot, Task, Worker
+
+
+class LookOnly(admin.ModelAdmin):
+    """Rows that are shown and never changed: what changes them has to ask first whether it may."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
 
 
 @admin.register(Task)
-class TaskAdmin(admin.ModelAdmin):
-    """Tasks: to look at; what runs is changed by the runner alone."""
+class TaskAdmin(LookOnly):
+    """Tasks, the newest first."""
 
-    list_display = ("name", "run", "status", "message", "created_at", "finished_at")
+    list_display = ("name", "run", "status", "message", "worker", "created_at", "finished_at")
     list_filter = ("status",)
+    list_select_related = ("worker",)
     search_fields = ("name",)
-    readonly_fields = ("document_digest", "status", "message", "created_at", "started_at", "finished_at")
 
 
 @admin.register(Experiment)
-class ExperimentAdmin(admin.ModelAdmin):
+class ExperimentAdmin(LookOnly):
     """Experiments of all tasks."""
 
-    list_display = ("task", "number", "replicate", "status", "reason", "value", "feasible", "total_s")
+    list_display = ("task", "number", "replicate", "status", "attempt", "reason", "value", "feasible", "total_s")
     list_filter = ("status", "reason")
     list_select_related = ("task",)
-    raw_id_fields = ("task",)
 
 
 @admin.register(MeasurementRow)
-class MeasurementAdmin(admin.ModelAdmin):
+class MeasurementAdmin(LookOnly):
     """What was measured, by load point."""
 
     list_display = ("experiment", "scenario", "concurrency", "request_rate_per_s", "completed", "failed", "reason")
     list_select_related = ("experiment",)
-    raw_id_fields = ("experiment",)
 
 
 @admin.register(LogLine)
-class LogLineAdmin(admin.ModelAdmin):
+class LogLineAdmin(LookOnly):
     """What engines, benchmarks and the runner said."""
 
     list_display = ("at", "task", "experiment", "source", "level", "text")
     list_filter = ("source", "level")
     list_select_related = ("task", "experiment")
-    raw_id_fields = ("task", "experiment")
     show_full_result_count = False
+
+
+@admin.register(Worker)
+class WorkerAdmin(LookOnly):
+    """Processes that run experiments."""
+
+    list_display = ("pid", "host", "kind", "node", "started_at", "seen_at")
+    list_filter = ("kind",)
+
+
+@admin.register(Slot)
+class SlotAdmin(LookOnly):
+    """Where experiments run, and who has it."""
+
+    list_display = ("node", "index", "gpu", "name", "claim", "foreign")
+    list_filter = ("node",)

@@ -3,30 +3,25 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-
 from tuning.document.dumping import dump
+from tuning.management.base import TunerCommand, find_task
 from tuning.management.console import results_svg
-from tuning.models import Task
 from tuning.runner.export import as_markdown
 from tuning.runner.report import as_json, dumps
 from tuning.runner.results import TaskResults
 
 
-class Command(BaseCommand):
-    """`manage.py export_task ID [--format markdown|json|svg|document]`."""
+class Command(TunerCommand):
+    """`manage.py export_task NAME|ID [--format markdown|json|svg|document]`."""
 
     help = "Print a task's results as Markdown, JSON or a picture (SVG), or its document as YAML."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("task", type=int, help="the number that run_task prints")
+        parser.add_argument("task", metavar="NAME|ID", help="a name means its latest run")
         parser.add_argument("--format", choices=("markdown", "json", "svg", "document"), default="markdown")
 
-    def handle(self, *args: Any, task: int, format: str, **options: Any) -> None:  # noqa: A002 - the option's name
-        try:
-            results = TaskResults.of(Task.objects.get(pk=task))
-        except Task.DoesNotExist as error:
-            raise CommandError(f"There is no task {task}.") from error
+    def handle(self, *args: Any, task: str, format: str, **options: Any) -> None:  # noqa: A002 - the option's name
+        results = TaskResults.of(find_task(task))
         match format:
             case "json":
                 self.stdout.write(dumps(as_json(results)))

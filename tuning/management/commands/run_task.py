@@ -7,9 +7,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-
-from tuning.errors import AutotunerError
+from tuning.management.base import TunerCommand
 from tuning.management.console import ProgressLine, print_results
 from tuning.management.documents import accept
 from tuning.models import Task
@@ -22,7 +20,7 @@ NOTHING_FEASIBLE = 1
 INTERRUPTED = 130
 
 
-class Command(BaseCommand):
+class Command(TunerCommand):
     """`manage.py run_task FILE`.
 
     Exit 0 with a feasible best configuration, 1 without, 2 for a bad document, 130 when interrupted. Running the same
@@ -56,10 +54,7 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: cancel.set())
         with ProgressLine() as line:
-            try:
-                TaskRun(task, cancel=cancel, progress=line.show, mirror=line.log if log else None).run()
-            except AutotunerError as error:
-                raise CommandError(str(error)) from error
+            TaskRun(task, cancel=cancel, progress=line.show, mirror=line.log if log else None).run()
 
 
 def _exit_code(results: TaskResults) -> int:
