@@ -1,13 +1,14 @@
 """Which experiments are begun next, when several tasks want the slots of a machine."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 
 from django.db.models import Count
 from django.utils import timezone
 
+from tuning.document.task import TaskDocument
 from tuning.models import Experiment, Task
-from tuning.runner import slots
+from tuning.runner import clock, slots
 from tuning.runner.plans import Plans
 from tuning.runner.task import advance
 
@@ -33,42 +34,44 @@ def startable(*, worker: str = "") -> Iterator[Experiment]:
     """The pending experiments that would find slots on this machine now, in the order in which they should begin.
 
     The task that has the fewest under way comes first, then the one that was not served for longest. An experiment that
-    is too large for what is free lets others pass for `PATIENCE` only.
+    is too large for what is free lets others pass for `PATIENCE` only: then the slots that it may have are kept for it,
+    unless all of them together are too few.
     """
-    documents = {task.pk: task.task_document for task in _running(worker)}
-    pending = Experiment.objects.filter(status=Experiment.Status.PENDING, task__in=documents).order_by("number")
-    left = {pk: slots.free(document) for pk, document in documents.items()}
-    for experiment in _in_turns(list(pending), _under_way(list(documents))):
+    slots.observe()
+    tasks = {task.pk: task for task in Task.objects.filter(status=Task.Status.RUNNING, worker=worker or None)}
+    documents = {pk: task.task_document for pk, task in tasks.items()}
+    usable = {pk: slots.usable(document) for pk, document in documents.items()}
+    given: set[int] = set()
+    for experiment in _in_turns(tasks, documents):
+        mine = usable[experiment.task_id]
+        free = [slot.pk for slot in mine if not slot.claim and slot.pk not in given]
         count = slots.needed(experiment, documents[experiment.task_id])
-        if count <= left[experiment.task_id]:
-            left = {pk: free - count for pk, free in left.items()}
+        if count <= len(free):
+            given.update(free[:count])
             yield experiment
-        elif timezone.now() - experiment.created_at > PATIENCE:
-            return
+        elif count <= len(mine) and timezone.now() - experiment.created_at > PATIENCE:
+            given.update(free)
 
 
-def _running(worker: str) -> list[Task]:
-    return list(Task.objects.filter(status=Task.Status.RUNNING, worker=worker or None))
+def _in_turns(tasks: dict[int, Task], documents: dict[int, TaskDocument]) -> Iterator[Experiment]:
+    """One pending experiment after the other, always of the task that has the fewest; no more than it may have."""
+    now = clock.reading()
+    under_way = _under_way(tasks)
+    waiting: dict[int, list[Experiment]] = {pk: [] for pk in tasks}
+    for experiment in Experiment.objects.filter(status=Experiment.Status.PENDING, task__in=tasks).order_by("number"):
+        if under_way.get(pk := experiment.task_id, 0) + len(waiting[pk]) < documents[pk].max_parallel:
+            waiting[pk].append(experiment)
+    while waiting := {pk: experiments for pk, experiments in waiting.items() if experiments}:
+        pk = min(waiting, key=lambda pk: (under_way.get(pk, 0), _last_served(tasks[pk], now), pk))
+        yield waiting[pk].pop(0)
+        under_way[pk] = under_way.get(pk, 0) + 1
 
 
-def _under_way(tasks: list[int]) -> dict[int, int]:
+def _under_way(tasks: Iterable[int]) -> dict[int, int]:
     active = Experiment.objects.filter(status__in=Experiment.ACTIVE, task__in=tasks)
     return dict(active.order_by().values_list("task").annotate(Count("pk")))
 
 
-def _last_served(task: int) -> datetime:
-    begun = Experiment.objects.filter(task=task, started_at__isnull=False).order_by("-number")
-    return begun.values_list("started_at", flat=True).first() or datetime.min.replace(tzinfo=UTC)
-
-
-def _in_turns(pending: list[Experiment], under_way: dict[int, int]) -> Iterator[Experiment]:
-    """One experiment after the other, always of the task that has the fewest."""
-    waiting: dict[int, list[Experiment]] = {}
-    for experiment in pending:
-        waiting.setdefault(experiment.task_id, []).append(experiment)
-    served = {task: _last_served(task) for task in waiting}
-    while waiting:
-        task = min(waiting, key=lambda pk: (under_way.get(pk, 0), served[pk], pk))
-        yield waiting[task].pop(0)
-        under_way[task] = under_way.get(task, 0) + 1
-        waiting = {pk: experiments for pk, experiments in waiting.items() if experiments}
+def _last_served(task: Task, now: float) -> float:
+    """When somebody worked on it last; what is later than `now` was before the machine was started again."""
+    return task.ticked if task.ticked is not None and task.ticked <= now else 0.0

@@ -13,12 +13,13 @@ from django.db.models import Case, Exists, F, OuterRef, Q, When
 from django.utils import timezone
 
 from tuning.document.task import TaskDocument
-from tuning.errors import Cancelled, LeaseLost
+from tuning.errors import Cancelled, ExperimentError, LeaseLost, Reason
 from tuning.models import Experiment, Slot, Task
 from tuning.runner import clock, slots
 
 OVERDUE_S = 60.0
 """How long after its limit a step may still be cleaning up before its worker gives it up."""
+HANGS = f"A step went on for {OVERDUE_S:g} s beyond its limit without ending; it was given up."
 
 NOTHING_MEASURED: dict[str, Any] = {
     "reason": "",
@@ -57,6 +58,7 @@ class Lease:
         self._cancelled = ""
         self._renewed = self._counted = time.monotonic()
         self._deadline = float("inf")
+        self._is_given_up = False
 
     def write(self, **columns: Any) -> None:
         """Change the experiment while it is active."""
@@ -77,13 +79,16 @@ class Lease:
     def check(self) -> None:
         """LeaseLost or Cancelled when the attempt is to end; also after a pause of this process.
 
-        A database that does not answer says neither: whatever is written later tells.
+        ExperimentError when its step was given up. A database that does not answer says none of it: whatever is written
+        later tells.
         """
         if time.monotonic() - self._renewed > settings.AUTOTUNER_LEASE_S:
             with contextlib.suppress(DatabaseError):
                 self.renew()
         if self._is_lost.is_set():
             raise LeaseLost(f"{self.experiment} was taken over by another attempt.")
+        if self._is_given_up:
+            raise ExperimentError(Reason.EXPERIMENT_TIMEOUT, HANGS)
         if self._cancelled:
             raise Cancelled(self._cancelled)
 
@@ -99,16 +104,23 @@ class Lease:
         """Show that the holder lives, unless its step hangs: whatever it waits for does not look at its limits."""
         now = clock.reading()
         if time.monotonic() > self._deadline:
+            self._give_up()
             return
         if not self._rows.update(lease_until=clock.lease_end(now), spent_s=F("spent_s") + self._uncounted()):
             self._is_lost.set()
         self._renewed = time.monotonic()
 
+    def _give_up(self) -> None:
+        """Leave the reason for whoever takes the experiment back: it would hang again."""
+        if not self._is_given_up:
+            self._rows.update(reason=Reason.EXPERIMENT_TIMEOUT, message=HANGS)
+            self._is_given_up = True
+
     def _end(self, **columns: Any) -> None:
         with transaction.atomic():
             count_time([self.experiment.task_id])
             self._rows.update(spent_s=F("spent_s") + self._uncounted())
-            self.write(lease_until=None, **columns)
+            self.write(**{"lease_until": None, "reason": "", "message": "", **columns})
             slots.release(self.claim)
 
     def _uncounted(self) -> float:
@@ -136,7 +148,7 @@ def take(pk: int, *, worker: str) -> Lease | None:
             return None
         document = experiment.task.task_document
         count_time([experiment.task_id])  # this also locks the task: of those who take at once, one goes on
-        held = None if _has_enough(experiment.task, document) else slots.hold(claim, slots.needed(experiment, document), document)
+        held = _held(claim, experiment, document)
         if held is None or not _taken(pk, claim, worker):
             transaction.set_rollback(True)
             return None
@@ -150,9 +162,11 @@ def _takeable(worker: str) -> Any:
     return Experiment.objects.filter(unowned, status=Experiment.Status.PENDING, task__status=Task.Status.RUNNING)
 
 
-def _has_enough(task: Task, document: TaskDocument) -> bool:
-    """Whether as many of its experiments run as may do so at once: more can be pending once they are tried again."""
-    return task.experiments.filter(status__in=Experiment.ACTIVE).count() >= document.max_parallel
+def _held(claim: str, experiment: Experiment, document: TaskDocument) -> list[Slot] | None:
+    """Slots for one more experiment, unless as many run as may do so at once: more may be pending, to be run again."""
+    if experiment.task.experiments.filter(status__in=Experiment.ACTIVE).count() >= document.max_parallel:
+        return None
+    return slots.hold(claim, slots.needed(experiment, document), document)
 
 
 def _taken(pk: int, claim: str, worker: str) -> bool:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from tuning.deployers.base import Deployer, Leftover
 from tuning.deployers.registry import all_deployers
 from tuning.errors import DeployError, Reason
-from tuning.models import Experiment, Task, Worker
+from tuning.models import Experiment, Slot, Task, Worker
 from tuning.runner import clock, locks, logs, slots
 from tuning.runner.instance import instance_id
 
@@ -40,9 +40,11 @@ def reconcile(*, dry_run: bool = False) -> list[Action]:
 
     In this order: a slot is free for others only when its engine is gone. With `dry_run` nothing is changed.
     """
-    actions = [*recover(dry_run=dry_run), *_remove_leftovers(dry_run=dry_run)]
+    actions = recover(dry_run=dry_run)
+    abandoned = slots.abandoned()  # before it is looked what runs: whatever is on them is found then
+    actions += _remove_leftovers(dry_run=dry_run)
     if not any(action.failed for action in actions):
-        actions += _free_slots(dry_run=dry_run)
+        actions += _free_slots(abandoned, dry_run=dry_run)
     return actions
 
 
@@ -73,7 +75,7 @@ def _lost(dead: list[str]) -> Iterator[Experiment]:
 def _take_back(experiment: Experiment, *, dry_run: bool) -> Action | None:
     """Give a lost experiment another attempt, or none after too many; None when its attempt was not lost after all."""
     columns, what = _fate(experiment)
-    why = f"attempt {experiment.attempt} lost its worker"
+    why = f"attempt {experiment.attempt} " + ("hangs" if experiment.reason else "lost its worker")
     if not dry_run:
         same = Experiment.objects.filter(
             pk=experiment.pk, claim=experiment.claim, lease_until=experiment.lease_until, status__in=Experiment.ACTIVE
@@ -89,11 +91,13 @@ def _fate(experiment: Experiment) -> tuple[dict[str, object], str]:
     if experiment.task.status == Task.Status.CANCELLED:
         cancelled = {"status": Experiment.Status.CANCELLED, "reason": Reason.CANCELLED, "message": "Cancelled."}
         return {**cancelled, "finished_at": timezone.now()}, "is cancelled"
+    failed = {"status": Experiment.Status.FAILED, "finished_at": timezone.now(), "total_s": experiment.spent_s}
+    if experiment.reason:  # its worker has given it up
+        return failed, "has failed"
     if experiment.losses + 1 < MAX_LOSSES:
         return {"status": Experiment.Status.PENDING, "claim": ""}, "is pending again"
     message = f"The worker was lost during {MAX_LOSSES} attempts; this configuration may be what ended it."
-    failed = {"status": Experiment.Status.FAILED, "reason": Reason.LOST_WORKER, "message": message}
-    return {**failed, "finished_at": timezone.now(), "total_s": experiment.spent_s}, "has failed"
+    return {**failed, "reason": Reason.LOST_WORKER, "message": message}, "has failed"
 
 
 def _end_pending_of_cancelled(*, dry_run: bool) -> list[Action]:
@@ -130,8 +134,7 @@ def _remove(deployer: Deployer, leftover: Leftover, *, dry_run: bool) -> Action:
     return Action(f"{leftover.what} is removed", why)
 
 
-def _free_slots(*, dry_run: bool) -> list[Action]:
-    abandoned = slots.abandoned()
+def _free_slots(abandoned: list[Slot], *, dry_run: bool) -> list[Action]:
     for slot in abandoned if not dry_run else ():
         slots.release(slot.claim)
     return [Action(f"{slot} is free again", "the experiment that had it is not running") for slot in abandoned]

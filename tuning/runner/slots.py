@@ -45,13 +45,12 @@ def observe(gpus: Iterable[Gpu] | None = None) -> None:
     for gpu in _survey()[0] if gpus is None else gpus:
         slot = free.get(_device(gpu))
         if slot and slot.foreign != (now := foreign(gpu, ())):
-            Slot.objects.filter(pk=slot.pk).update(foreign=now)
+            Slot.objects.filter(pk=slot.pk, claim="").update(foreign=now)
 
 
 def hold(claim: str, count: int, document: TaskDocument) -> list[Slot] | None:
     """Give `count` free slots of this machine to `claim`, all or none; to be called inside a transaction."""
-    usable = _usable(_here().filter(claim="", foreign=""), document)
-    chosen = list(usable.order_by("index")[:count])
+    chosen = [slot for slot in usable(document) if not slot.claim][:count]
     if len(chosen) < count:
         return None
     changed = Slot.objects.filter(pk__in=[slot.pk for slot in chosen], claim="").update(claim=claim)
@@ -69,9 +68,9 @@ def abandoned() -> list[Slot]:
     return list(_here().exclude(claim="").exclude(claim__in=active))
 
 
-def free(document: TaskDocument) -> int:
-    """How many slots of this machine a task could have now."""
-    return _usable(_here().filter(claim="", foreign=""), document).count()
+def usable(document: TaskDocument) -> list[Slot]:
+    """The slots of this machine that a task may have, now or when those are free that experiments hold."""
+    return list(_usable(_here().filter(foreign=""), document).order_by("index"))
 
 
 def needed(experiment: Experiment, document: TaskDocument) -> int:

@@ -1,9 +1,10 @@
 """What a task does next: the experiments that its strategy asks for, or its end."""
 
 import logging
+from itertools import groupby
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 from tuning.document.task import TaskDocument
@@ -100,11 +101,15 @@ def _gpu_hours(task: Task) -> float:
 
 
 def _failures(task: Task, document: TaskDocument) -> str:
-    """That too many experiments failed one after another; those that never ran for want of slots do not count."""
+    """That too many experiments failed one after another, in the order of their numbers, whichever ended first.
+
+    Those that never ran for want of slots do not count. The failures stay in sight while later ones that run end.
+    """
     most = document.budget.max_failures
-    finished = task.experiments.filter(status__in=Experiment.FINISHED, attempt__gt=0).order_by("-number")
-    last = list(finished.values_list("status", flat=True)[:most])
-    if len(last) == most and set(last) == {Experiment.Status.FAILED}:
+    never_ran = Q(status=Experiment.Status.CANCELLED) | Q(status=Experiment.Status.FAILED, attempt=0)
+    last = task.experiments.exclude(never_ran).order_by("-number").values_list("status", flat=True)
+    runs = groupby(last[: most + document.max_parallel])
+    if any(status == Experiment.Status.FAILED and len(list(run)) >= most for status, run in runs):
         return f"{most} experiments failed one after another."
     return ""
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.utils import timezone
 
 from tuning.deployers.base import Owner, Role
@@ -115,7 +115,8 @@ class WorkerProcess:
         except Exception as error:  # the one place that must outlive any defect: the other experiments go on
             logger.exception("%s of %s", lease.experiment, lease.experiment.task)
             message = f"A defect of the tuner: {type(error).__name__}: {error}"
-            run.finish(status=Experiment.Status.FAILED, reason=Reason.INTERNAL_ERROR, message=message)
+            with contextlib.suppress(LeaseLost):
+                run.finish(status=Experiment.Status.FAILED, reason=Reason.INTERNAL_ERROR, message=message)
 
     @contextlib.contextmanager
     def _holding(self, lease: Lease) -> Iterator[None]:
@@ -139,7 +140,7 @@ class WorkerProcess:
     def _beat_safely(self) -> None:
         try:
             self.beat()
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("no sign of life could be written: %s", error)
             connection.close()
 
