@@ -68,6 +68,18 @@ def running(**others: Any) -> Task:
     return one
 
 
+def with_gpus(gpus: list[int] | None = None, **others: Any) -> Task:
+    """A running task of an engine that needs real GPUs; its experiments are made by hand and never deployed."""
+    plan = sections(engine={"name": "vllm"}, **others)
+    plan["search_space"]["fixed"] = {}
+    plan["name"] = f"task {Task.objects.count()}"
+    plan["deployment"] = {"mode": "local", **({"gpus": gpus} if gpus else {})}
+    one = submit(load(yaml.safe_dump(plan)).document)
+    Task.objects.filter(pk=one.pk).update(status=Task.Status.RUNNING)
+    one.refresh_from_db()
+    return one
+
+
 def living() -> Worker:
     """A worker on another machine whose lease is valid."""
     columns = {"node": "elsewhere", "host": "elsewhere", "pid": 1, "kind": Worker.Kind.WORKER}
