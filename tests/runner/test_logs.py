@@ -18,6 +18,7 @@ from tuning.errors import ExperimentError, Reason
 from tuning.hooks import LogSink
 from tuning.models import LogLine, Task
 from tuning.runner.logs import MAX_LINE, LogBuffer, note
+from tuning.runner.secrets import Masker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -235,3 +236,9 @@ def _value(cursor: CursorWrapper, query: str) -> Any:
     cursor.execute(query)
     row = cursor.fetchone()
     return row[0] if row else None
+
+
+def test_the_password_in_a_url_is_masked() -> None:
+    """Pitfall D6: a database that cannot be reached is named with its address."""
+    masked = Masker({})("cannot reach postgres://bob:opensesame@db.example/tuner; http://127.0.0.1:80/ is fine")
+    assert masked == "cannot reach postgres://********@db.example/tuner; http://127.0.0.1:80/ is fine"

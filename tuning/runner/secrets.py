@@ -8,7 +8,8 @@ from tuning.engines.shell import is_secret
 
 MASK = "********"
 
-_KNOWN_SHAPES = r"\bhf_[A-Za-z0-9]{16,}|\bsk-[A-Za-z0-9_-]{16,}"
+_KNOWN_SHAPES = r"\bhf_[A-Za-z0-9]{16,}|\bsk-[A-Za-z0-9_-]{16,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+"""Hub tokens, API keys, and name and password in a URL."""
 _SHORTEST = 8
 
 
