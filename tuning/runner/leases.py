@@ -74,7 +74,7 @@ class Lease:
 
     def give_back(self) -> None:
         """Make the experiment pending again and free the slots: nobody failed, the holder has to go."""
-        self._end(status=Experiment.Status.PENDING, claim="", worker=None)
+        self._end(status=Experiment.Status.PENDING, claim="")
 
     def check(self) -> None:
         """LeaseLost or Cancelled when the attempt is to end; also after a pause of this process.
@@ -120,7 +120,7 @@ class Lease:
         with transaction.atomic():
             count_time([self.experiment.task_id])
             self._rows.update(spent_s=F("spent_s") + self._uncounted())
-            self.write(**{"lease_until": None, "reason": "", "message": "", **columns})
+            self.write(**{"lease_until": None, "worker": None, "reason": "", "message": "", **columns})
             slots.release(self.claim)
 
     def _uncounted(self) -> float:
