@@ -91,6 +91,19 @@ def test_a_gpu_that_somebody_else_fills_is_passed_over_and_shown_until_it_is_fre
     assert taken(row).devices == ("0",)
 
 
+def test_a_gpu_that_the_driver_has_lost_is_passed_over(plug: Plug) -> None:
+    """Pitfall C3a: the others go on."""
+    plug([], [])
+    slots.register()
+    plug([])
+    row = experiment(with_gpus())
+    experiment(with_gpus([1]))
+    assert list(dispatch.startable()) == [row]
+    assert [slot.foreign for slot in Slot.objects.all()] == ["", "the driver does not show it"]
+    plug([], [])
+    assert len(list(dispatch.startable())) == 2
+
+
 def test_our_own_engine_is_nobody_else(plug: Plug, foreigner: psutil.Process) -> None:
     """What fills a GPU that is held is what was started on it."""
     plug([])

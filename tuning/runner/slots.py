@@ -33,18 +33,20 @@ def register() -> list[Slot]:
         Slot.objects.filter(node=node, index__gte=len(rows), claim="").delete()
         for index, columns in enumerate(rows):
             Slot.objects.update_or_create(node=node, index=index, defaults=columns)
-    observe(found)
+    observe()
     return list(Slot.objects.filter(node=node))
 
 
-def observe(gpus: Iterable[Gpu] | None = None) -> None:
-    """Write down which free GPUs are filled by somebody else: those are not given away."""
-    free = {slot.device: slot for slot in _here().filter(claim="").exclude(device="")}
+def observe() -> None:
+    """Write down which free GPUs are filled by somebody else, or are not there now: those are not given away."""
+    free = _here().filter(claim="").exclude(device="")
     if not free:
         return
-    for gpu in _survey()[0] if gpus is None else gpus:
-        slot = free.get(_device(gpu))
-        if slot and slot.foreign != (now := foreign(gpu, ())):
+    found = {_device(gpu): gpu for gpu in survey().gpus}
+    for slot in free:
+        gpu = found.get(slot.device)
+        now = foreign(gpu, ()) if gpu else "the driver does not show it"
+        if slot.foreign != now:
             Slot.objects.filter(pk=slot.pk, claim="").update(foreign=now)
 
 
