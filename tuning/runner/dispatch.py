@@ -58,7 +58,9 @@ def _in_turns(tasks: dict[int, Task], documents: dict[int, TaskDocument]) -> Ite
     now = clock.reading()
     under_way = _under_way(tasks)
     waiting: dict[int, list[Experiment]] = {pk: [] for pk in tasks}
-    for experiment in Experiment.objects.filter(status=Experiment.Status.PENDING, task__in=tasks).order_by("number"):
+    pending = Experiment.objects.filter(status=Experiment.Status.PENDING, task__in=tasks)
+    # Sorted here: a database that sorts would rather walk through the whole history of the task in its order.
+    for experiment in sorted(pending.order_by(), key=lambda experiment: experiment.number):
         if under_way.get(pk := experiment.task_id, 0) + len(waiting[pk]) < documents[pk].max_parallel:
             waiting[pk].append(experiment)
     while waiting := {pk: experiments for pk, experiments in waiting.items() if experiments}:
