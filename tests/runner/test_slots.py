@@ -158,6 +158,22 @@ def test_what_can_never_fit_fails_at_once_and_counts_as_no_failure_of_the_engine
     assert one.status == Task.Status.COMPLETED
 
 
+def test_what_does_not_fit_any_more_fails_instead_of_waiting_for_ever(plug: Plug, settings: Settings) -> None:
+    """GPUs may be taken out while a task is paused; one that is filled or lost may come back."""
+    plug([], [])
+    slots.register()
+    row = experiment(with_gpus(), gpus=2)
+    plug([])
+    assert list(dispatch.startable()) == []
+    row.refresh_from_db()
+    assert row.status == Experiment.Status.PENDING
+    settings.AUTOTUNER_GPUS = ["0"]
+    slots.register()
+    assert list(dispatch.startable()) == []
+    row.refresh_from_db()
+    assert (row.status, row.reason) == (Experiment.Status.FAILED, "invalid_config")
+
+
 def test_an_engine_sees_the_devices_that_its_experiment_holds(plug: Plug) -> None:
     """Pitfall C6: read from the environment of the real process."""
     plug([], [], [])

@@ -10,7 +10,7 @@ from tuning.document.task import TaskDocument
 from tuning.models import Experiment, Task
 from tuning.runner import clock, slots
 from tuning.runner.plans import Plans
-from tuning.runner.task import advance
+from tuning.runner.task import advance, refuse_what_cannot_fit
 
 PATIENCE = timedelta(seconds=60)
 """How long a large experiment lets smaller ones of other tasks pass before slots are kept free for it."""
@@ -49,7 +49,9 @@ def startable(*, worker: str = "") -> Iterator[Experiment]:
         if count <= len(free):
             given.update(free[:count])
             yield experiment
-        elif count <= len(mine) and timezone.now() - experiment.created_at > PATIENCE:
+        elif count > len(mine):
+            refuse_what_cannot_fit(experiment, documents[experiment.task_id])  # the machine may have lost GPUs since
+        elif timezone.now() - experiment.created_at > PATIENCE:
             given.update(free)
 
 

@@ -52,7 +52,7 @@ def _fill(task: Task, document: TaskDocument, planner: Planner) -> Step:
         experiment = _create(task, planner.last_number + 1, step)
         if experiment is None:
             return Step.WAIT
-        _refuse_what_cannot_fit(experiment, document)
+        refuse_what_cannot_fit(experiment, document)
         planner.record(experiment)
     return Step.WAIT
 
@@ -76,8 +76,8 @@ def _create(task: Task, number: int, planned: Planned) -> Experiment | None:
         return None
 
 
-def _refuse_what_cannot_fit(experiment: Experiment, document: TaskDocument) -> None:
-    """Fail an experiment that would wait for ever."""
+def refuse_what_cannot_fit(experiment: Experiment, document: TaskDocument) -> None:
+    """Fail a pending experiment that would wait for ever."""
     if message := slots.problem(experiment, document):
         outcome = {"status": Experiment.Status.FAILED, "reason": Reason.INVALID_CONFIG, "message": message}
         pending = Experiment.objects.filter(pk=experiment.pk, status=Experiment.Status.PENDING)
