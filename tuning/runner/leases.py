@@ -72,9 +72,9 @@ class Lease:
         """Write the outcome and free the slots; the engine is gone."""
         self._end(finished_at=timezone.now(), **columns)
 
-    def give_back(self) -> None:
-        """Make the experiment pending again and free the slots: nobody failed, the holder has to go."""
-        self._end(status=Experiment.Status.PENDING, claim="")
+    def give_back(self, **columns: Any) -> None:
+        """Make the experiment pending again and free the slots: nobody failed, the holder cannot go on."""
+        self._end(status=Experiment.Status.PENDING, claim="", **columns)
 
     def check(self) -> None:
         """LeaseLost or Cancelled when the attempt is to end; also after a pause of this process.
@@ -158,8 +158,11 @@ def take(pk: int, *, worker: str) -> Lease | None:
 
 
 def _takeable(worker: str) -> Any:
-    unowned = Q(task__worker=None) | Q(task__worker=worker)
-    return Experiment.objects.filter(unowned, status=Experiment.Status.PENDING, task__status=Task.Status.RUNNING)
+    unowned = Q(worker=None) | Q(worker=worker)
+    running = Task.objects.filter(unowned, status=Task.Status.RUNNING)
+    # A join would move the whole condition into a subquery, at which PostgreSQL does not look again after it has waited
+    # for another claim of the same row.
+    return Experiment.objects.filter(status=Experiment.Status.PENDING, task__in=running)
 
 
 def _held(claim: str, experiment: Experiment, document: TaskDocument) -> list[Slot] | None:

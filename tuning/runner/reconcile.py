@@ -102,7 +102,8 @@ def _fate(experiment: Experiment) -> tuple[dict[str, object], str]:
 
 def _end_pending_of_cancelled(*, dry_run: bool) -> list[Action]:
     """A worker may have handed back an experiment just when its task was cancelled."""
-    left = Experiment.objects.filter(status=Experiment.Status.PENDING, task__status=Task.Status.CANCELLED)
+    cancelled = Task.objects.filter(status=Task.Status.CANCELLED)
+    left = Experiment.objects.filter(status=Experiment.Status.PENDING, task__in=cancelled)
     actions = [Action(f"{row} of task {row.task_id} is cancelled", "its task is") for row in left]
     if actions and not dry_run:
         left.update(status=Experiment.Status.CANCELLED, reason=Reason.CANCELLED, finished_at=timezone.now())

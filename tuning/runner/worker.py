@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from tuning.deployers.base import Owner, Role
@@ -25,6 +25,7 @@ from tuning.runner.experiment import NOBODY, ExperimentRun, Surroundings, Watche
 from tuning.runner.instance import instance_id
 from tuning.runner.leases import Lease
 from tuning.runner.logs import LogBuffer
+from tuning.runner.reconcile import MAX_LOSSES
 from tuning.scoring.objectives import Reference
 
 logger = logging.getLogger(__name__)
@@ -112,6 +113,8 @@ class WorkerProcess:
             logger.warning("%s of %s: %s", lease.experiment, lease.experiment.task, error)
         except AutotunerError:
             raise
+        except (OperationalError, InterfaceError) as error:
+            _run_again(run, lease, " ".join(str(error).split()))
         except Exception as error:  # the one place that must outlive any defect: the other experiments go on
             logger.exception("%s of %s", lease.experiment, lease.experiment.task)
             message = f"A defect of the tuner: {type(error).__name__}: {error}"
@@ -150,6 +153,19 @@ class WorkerProcess:
         if not Worker.objects.filter(pk=self.id).update(**columns):
             identity = {"kind": self._kind, "node": instance_id(), "host": socket.gethostname(), "pid": os.getpid()}
             Worker.objects.create(pk=self.id, **identity, **columns)
+
+
+def _run_again(run: ExperimentRun, lease: Lease, error: str) -> None:
+    """The database was away, which says nothing of the configuration; it counts as a loss, so that it ends some day."""
+    logger.warning("%s of %s: the database refused: %s", lease.experiment, lease.experiment.task, error)
+    connection.close()
+    losses = lease.experiment.losses + 1
+    with contextlib.suppress(LeaseLost):
+        if losses < MAX_LOSSES:
+            lease.give_back(losses=losses)
+        else:
+            message = f"The database refused during {losses} attempts: {error}"
+            run.finish(status=Experiment.Status.FAILED, reason=Reason.INTERNAL_ERROR, message=message)
 
 
 def _reference(lease: Lease) -> Reference | None:
