@@ -1,14 +1,17 @@
 """run_worker as a process: stopped, killed, asleep, doubled, locked out; nothing is lost, doubled or left running."""
 
+import contextlib
 import os
 import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
+import psutil
+import psycopg
 import pytest
 
 from tests.commands.conftest import Installation
@@ -22,8 +25,6 @@ LINES = "select * from tuning_logline order by id"
 IN_THE_SECOND = "select 1 from tuning_experiment where number = 2 and status = 'benchmarking'"
 COMPLETED = "select 1 from tuning_task where status = 'completed'"
 LEASE_S = 3.0
-
-sqlite_only = pytest.mark.skipif(bool(os.environ.get("DATABASE_URL")), reason="the file is locked")
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +132,13 @@ def _lease_has_run_out(installed: Installation) -> bool:
     return bool(lease_until < reading)
 
 
+PAUSE_AND_RECONCILE = """
+from django.core.management import call_command
+call_command("task", "pause", "1")
+call_command("reconcile")
+"""
+
+
 def test_a_worker_that_was_asleep_for_longer_than_its_lease_writes_nothing(installed: Installation) -> None:
     """Pitfall A7: its experiment was taken back and its engine removed by another process meanwhile."""
     _submit(installed)
@@ -139,8 +147,7 @@ def test_a_worker_that_was_asleep_for_longer_than_its_lease_writes_nothing(insta
     worker.send_signal(signal.SIGSTOP)
     try:
         _until(lambda: _lease_has_run_out(installed), worker)
-        assert installed.manage("task", "pause", 1)[0] == 0
-        code, out, err = installed.manage("reconcile")
+        code, out, err = installed.manage("shell", "--command", PAUSE_AND_RECONCILE)
         assert code == 0, err
         assert "experiment 2 of task 1 is pending again: attempt 1 lost its worker" in out + err
         assert installed.engines() == []
@@ -156,10 +163,24 @@ def test_a_worker_that_was_asleep_for_longer_than_its_lease_writes_nothing(insta
     _check_nothing_is_held(installed)
 
 
+@contextlib.contextmanager
+def _locked(installed: Installation) -> Iterator[None]:
+    """Nobody else writes."""
+    url = installed.database.environment.get("DATABASE_URL")
+    with contextlib.ExitStack() as stack:
+        if url:
+            server = stack.enter_context(psycopg.connect(url))
+            server.execute("lock table tuning_task, tuning_experiment, tuning_worker in exclusive mode")
+        else:
+            path = installed.folder / "autotuner.sqlite3"
+            file = stack.enter_context(closing(sqlite3.connect(path, timeout=20, isolation_level=None)))
+            file.execute("begin immediate")
+        yield
+
+
 THREE_TIMES = "from tuning import tasks; [tasks.run_experiment(pk) for pk in (1, 2, 3) * 3 + (999,)]"
 
 
-@sqlite_only
 def test_messages_that_come_three_times_and_a_database_that_is_locked_do_no_harm(
     installed: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,12 +191,34 @@ def test_messages_that_come_three_times_and_a_database_that_is_locked_do_no_harm
     assert code == 0, err
     worker = installed.start("run_worker")
     _wait(installed, IN_THE_SECOND, worker)
-    with closing(sqlite3.connect(installed.folder / "autotuner.sqlite3", timeout=20, isolation_level=None)) as db:
-        db.execute("begin immediate")
+    with _locked(installed):
         _until(lambda: _lease_has_run_out(installed), worker)
-        db.execute("rollback")
     _wait(installed, COMPLETED, worker)
     _end(worker)
     assert installed.query(STATES) == [(1, "success", 1, 0), (2, "success", 1, 0), (3, "success", 1, 0)]
     _check_measured_once(installed, 3)
     _check_nothing_is_held(installed)
+
+
+PARENT = """
+import signal, subprocess, sys
+subprocess.Popen([sys.executable, "manage.py", "run_worker", "--with-parent"])
+signal.pause()
+"""
+
+
+def test_a_worker_that_was_started_with_its_parent_ends_with_it(installed: Installation) -> None:
+    """Pitfall C11: however the parent ends."""
+    parent = installed.start("shell", "--command", PARENT)
+    _wait(installed, WORKERS, parent)
+    ((pid,),) = installed.query(WORKERS)
+    worker = psutil.Process(pid)
+    try:
+        assert worker.ppid() == parent.pid
+        parent.kill()
+        _, err = parent.communicate(timeout=60)  # the pipe is closed when the worker ends
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+    assert "hands its work back" in err
+    assert installed.query(WORKERS) == []
