@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from tests.commands.conftest import Installation
-from tests.commands.test_worker_tasks import _done, _refused, _slow, _submitted, _wait_for
+from tests.commands.pressing import done, end, refused, slow, submitted, wait_for
 
 database = pytest.mark.django_db(transaction=True)
 
@@ -54,7 +54,7 @@ for number in itertools.count():
 def on_sqlite(empty: Installation) -> Installation:
     """An installation on a SQLite file, whatever the other tests use."""
     empty.database.environment["DATABASE_URL"] = ""
-    _done(empty, "migrate", "--verbosity", "0")
+    done(empty, "migrate", "--verbosity", "0")
     return empty
 
 
@@ -79,7 +79,7 @@ def test_a_backup_that_is_taken_while_others_write_is_consistent(
 ) -> None:
     """It is the database at one moment, one private file, and the writer is not disturbed."""
     copy = tmp_path / "copy.sqlite3"
-    assert f"{copy}: a consistent copy of the database" in _done(on_sqlite, "backup_db", copy)
+    assert f"{copy}: a consistent copy of the database" in done(on_sqlite, "backup_db", copy)
     assert writing.poll() is None
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert sorted(path.name for path in tmp_path.glob("copy.sqlite3*")) == ["copy.sqlite3"]
@@ -94,11 +94,11 @@ def test_a_backup_overwrites_nothing_and_needs_a_folder(on_sqlite: Installation,
     there = tmp_path / "there"
     there.write_text("something else")
     assert (
-        _refused(on_sqlite, "backup_db", there) == f"{there} cannot be made: File exists; give the name of a new file."
+        refused(on_sqlite, "backup_db", there) == f"{there} cannot be made: File exists; give the name of a new file."
     )
     assert there.read_text() == "something else"
     nowhere = tmp_path / "nowhere" / "copy"
-    assert "No such file or directory" in _refused(on_sqlite, "backup_db", nowhere)
+    assert "No such file or directory" in refused(on_sqlite, "backup_db", nowhere)
 
 
 def test_a_damaged_database_is_said_so_and_no_copy_is_kept(on_sqlite: Installation, tmp_path: Path) -> None:
@@ -109,9 +109,31 @@ def test_a_damaged_database_is_said_so_and_no_copy_is_kept(on_sqlite: Installati
         db.execute("insert into pairs values (1, 2)")
         db.execute("pragma writable_schema = on")
         db.execute("update sqlite_schema set sql = 'create index damaged on pairs (half)' where name = 'damaged'")
-    said = _refused(on_sqlite, "backup_db", tmp_path / "copy")
+    said = refused(on_sqlite, "backup_db", tmp_path / "copy")
     assert said == "The copy is damaged, and so may be the database: row 1 missing from index damaged."
     assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("forced", [("task", "cancel", "a task"), ("delete_all_data", "--force", "--yes")])
+def test_a_run_in_the_foreground_ends_when_its_task_does(installed: Installation, forced: tuple[str, ...]) -> None:
+    """Pitfall A6a: cancelled as by Ctrl-C, or deleted by force: its engine is gone, and nothing is written."""
+    process = installed.start("run_task", installed.document(slow()))
+    installed.wait_for("select 1 from tuning_experiment where number = 2 and status = 'benchmarking'")
+    name = (installed.folder / "instance").read_text()
+    if forced[0] == "delete_all_data":
+        forced = (*forced, name)
+        said = refused(installed, "delete_all_data", "--yes", name)
+        assert "experiment 2 of task a task is benchmarking" in said
+    done(installed, *forced)
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert installed.engines() == []
+    if forced[0] == "task":
+        assert process.returncode == 130
+    else:
+        assert process.returncode == 1
+        assert "CommandError: Task a task was deleted while it ran." in err
+        _check_empty(installed)
 
 
 @database
@@ -124,41 +146,38 @@ def test_postgresql_has_a_command_of_its_own_for_backups(tmp_path: Path) -> None
 
 def test_all_data_is_taken_from_a_worker_only_by_force_and_it_writes_nothing_more(installed: Installation) -> None:
     """Pitfalls A7, A16c: a worker that is asleep meanwhile comes back to nothing; `reconcile` removes its engine."""
-    worker = _submitted(installed, _slow())
+    worker = submitted(installed, slow())
     name = (installed.folder / "instance").read_text()
     key = (installed.folder / "secret_key").read_text()
     worker.send_signal(signal.SIGSTOP)
     sentence = (
         "The data cannot be deleted: experiment 2 of task a task is benchmarking. Cancel it first, or use --force."
     )
-    assert _refused(installed, "delete_all_data", "--yes", name) == sentence
-    assert "Deleted: 1 task with 2 experiments" in _done(installed, "delete_all_data", "--yes", name, "--force")
-    assert " is removed: " in _done(installed, "reconcile")
+    assert refused(installed, "delete_all_data", "--yes", name) == sentence
+    assert "Deleted: 1 task with 2 experiments" in done(installed, "delete_all_data", "--yes", name, "--force")
+    assert " is removed: " in done(installed, "reconcile")
     assert [engine for engine in installed.engines() if "simulated_engine" in engine.cmdline()] == []
     worker.send_signal(signal.SIGCONT)
-    said = _until(worker, "was taken over by another attempt")
-    for table in ("task", "experiment", "measurementrow", "logline"):
-        assert installed.query(f"select * from tuning_{table}") == [], said  # noqa: S608 - names of this list
+    _wait_until_said(worker, "was taken over by another attempt")
+    _check_empty(installed)
     assert installed.engines() == []
     assert (installed.folder / "secret_key").read_text() == key
 
-    assert "The worker takes it up now" in _done(installed, "submit_task", installed.folder / "task.yaml")
-    _wait_for(installed, "select 1 from tuning_experiment where number = 1 and status = 'success'")
-    _done(installed, "task", "cancel", "a task")
-    worker.send_signal(signal.SIGTERM)
-    worker.communicate(timeout=60)
-    assert worker.returncode == 0
+    assert "The worker takes it up now" in done(installed, "submit_task", installed.folder / "task.yaml")
+    wait_for(installed, "select 1 from tuning_experiment where number = 1 and status = 'success'")
+    done(installed, "task", "cancel", "a task")
+    end(worker)
 
 
-def _until(worker: subprocess.Popen[str], words: str) -> str:
-    """Read what a worker says on stderr until it says this."""
+def _check_empty(installed: Installation) -> None:
+    for table in ("task", "experiment", "measurementrow", "logline"):
+        assert installed.query(f"select * from tuning_{table}") == []  # noqa: S608 - names of this list
+
+
+def _wait_until_said(worker: subprocess.Popen[str], words: str) -> None:
+    """Read what a worker says on stderr until it says this, or ends."""
     assert worker.stderr is not None
-    lines = []
-    for line in worker.stderr:
-        lines.append(line)
-        if words in line:
-            return "".join(lines)
-    raise AssertionError("".join(lines))
+    assert any(words in line for line in worker.stderr)
 
 
 @pytest.fixture
@@ -178,33 +197,45 @@ def recorder() -> Iterator[MigrationRecorder]:
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 def test_no_command_works_on_a_newer_schema(words: tuple[str, ...], recorder: MigrationRecorder) -> None:
     recorder.record_applied("tuning", "9999_later")
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(CommandError) as refusal:
         call_command(*words)
-    assert str(refused.value) == NEWER
+    assert str(refusal.value) == NEWER
 
 
 @database
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 def test_no_command_works_on_an_older_schema(words: tuple[str, ...], recorder: MigrationRecorder) -> None:
     recorder.record_unapplied("tuning", max(name for app, name in recorder.applied_migrations() if app == "tuning"))
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(CommandError) as refusal:
         call_command(*words)
-    assert str(refused.value) == OLDER
+    assert str(refusal.value) == OLDER
 
 
 def test_a_schema_that_does_not_fit_is_a_sentence_and_exit_code_one(installed: Installation) -> None:
-    _done(installed, "shell", "-v", "0", "-c", f"{RECORD} M(c).record_applied('tuning', '9999_later')")
-    assert _refused(installed, "run_worker") == NEWER
-    assert _refused(installed, "list_tasks") == NEWER
+    done(installed, "shell", "-v", "0", "-c", f"{RECORD} M(c).record_applied('tuning', '9999_later')")
+    assert refused(installed, "run_worker") == NEWER
+    assert refused(installed, "list_tasks") == NEWER
 
 
 def test_an_older_database_can_still_be_backed_up(on_sqlite: Installation, tmp_path: Path) -> None:
     """Before it is migrated is when a copy is needed."""
-    _done(on_sqlite, "migrate", "tuning", "0001", "--verbosity", "0")
-    assert _refused(on_sqlite, "list_tasks") == OLDER
-    _done(on_sqlite, "backup_db", tmp_path / "copy")
+    done(on_sqlite, "migrate", "tuning", "0001", "--verbosity", "0")
+    assert refused(on_sqlite, "list_tasks") == OLDER
+    done(on_sqlite, "backup_db", tmp_path / "copy")
     assert _rows(tmp_path / "copy", "select count(*) from tuning_task") == [(0,)]
 
 
 def test_a_database_without_tables_is_said_so(empty: Installation) -> None:
-    assert _refused(empty, "list_tasks") == OLDER
+    assert refused(empty, "list_tasks") == OLDER
+
+
+@pytest.mark.parametrize("words", [("run_worker",), ("list_tasks",)])
+def test_a_data_folder_that_cannot_be_written_is_said_so(words: tuple[str, ...]) -> None:
+    nowhere = Installation(Path("/proc"))
+    try:
+        code, out, err = nowhere.manage(*words)
+    finally:
+        nowhere.close()
+    assert (code, out) == (2, "")
+    assert err.startswith("AUTOTUNER_DATA_DIR /proc is not writable: ")
+    assert "Traceback" not in err

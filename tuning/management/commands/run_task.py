@@ -7,6 +7,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from tuning.management.base import TunerCommand
 from tuning.management.console import ProgressLine, print_results
 from tuning.management.documents import accept
@@ -54,7 +56,10 @@ class Command(TunerCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: cancel.set())
         with ProgressLine() as line:
-            TaskRun(task, cancel=cancel, progress=line.show, mirror=line.log if log else None).run()
+            try:
+                TaskRun(task, cancel=cancel, progress=line.show, mirror=line.log if log else None).run()
+            except Task.DoesNotExist as error:
+                raise CommandError(f"Task {task} was deleted while it ran.") from error
 
 
 def _exit_code(results: TaskResults) -> int:
