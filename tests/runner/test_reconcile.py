@@ -144,12 +144,16 @@ def test_a_dead_process_of_this_machine_is_known_at_once_and_a_stopped_one_is_al
 
 
 def test_a_worker_of_another_machine_is_dead_when_its_lease_has_run_out() -> None:
+    """The lease of what it runs counts as well: that one is renewed more often."""
     lease = taken(experiment(running()))
     assert recover() == []
     Worker.objects.update(lease_until=clock.reading() - 1)
+    assert recover() == []
+    _expire(lease)
     assert len(recover()) == 1
     lease.experiment.refresh_from_db()
     assert lease.experiment.status == Status.PENDING
+    assert not Worker.objects.exists()
 
 
 def test_a_task_of_a_dead_foreground_process_is_nobodys_again() -> None:

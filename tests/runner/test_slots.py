@@ -115,6 +115,26 @@ def test_our_own_engine_is_nobody_else(plug: Plug, foreigner: psutil.Process) ->
     lease.finish(status=Experiment.Status.SUCCESS)
 
 
+def test_an_engine_that_starts_while_its_gpu_is_looked_at_is_nobody_else(
+    plug: Plug, foreigner: psutil.Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pitfall A14a: by then the slot is held."""
+    plug([])
+    slots.register()
+    row = experiment(with_gpus())
+    survey = slots.survey
+
+    def meanwhile() -> gpus.Survey:
+        monkeypatch.setattr(slots, "survey", survey)
+        taken(row)
+        plug(_filled_by(foreigner))
+        return survey()
+
+    monkeypatch.setattr(slots, "survey", meanwhile)
+    slots.observe()
+    assert Slot.objects.exclude(claim="").get().foreign == ""
+
+
 def test_a_document_that_names_gpus_gets_no_others(plug: Plug) -> None:
     plug([], [], [])
     slots.register()

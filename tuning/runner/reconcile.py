@@ -61,10 +61,12 @@ def recover(*, dry_run: bool = False) -> list[Action]:
 
 
 def is_dead(worker: Worker) -> bool:
-    """Whether the process is gone: the kernel knows it at once on this machine, the lease tells it of others."""
+    """Whether the process is gone: the kernel knows it at once on this machine, the leases tell it of others."""
     if worker.node == instance_id():
         return not locks.is_held(locks.worker_lock(worker.pk))
-    return not Worker.objects.filter(clock.is_valid(clock.reading()), pk=worker.pk).exists()
+    valid = clock.is_valid(clock.reading())
+    held = Experiment.objects.filter(valid, worker=worker.pk, status__in=Experiment.ACTIVE)
+    return not Worker.objects.filter(valid, pk=worker.pk).exists() and not held.exists()
 
 
 def _lost(dead: list[str]) -> Iterator[Experiment]:
