@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,10 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tuning.deployers.gpus import survey
-from tuning.errors import ConflictError
 from tuning.management.console import duration
 from tuning.models import Experiment, Slot, Task, Worker
-from tuning.runner import slots
 from tuning.runner.instance import instance_id
 from tuning.runner.results import TaskResults
 from tuning.runner.table import ABSENT, significant
@@ -94,9 +91,7 @@ def task_table(lines: list[TaskLine]) -> Table:
 
 
 def slot_table() -> Table:
-    """The slots of all machines and who has them."""
-    with suppress(ConflictError):  # that AUTOTUNER_GPUS is wrong is among the notes
-        slots.observe()
+    """The slots of all machines and who has them, as the workers wrote it down."""
     holders = {row.claim: row for row in Experiment.objects.filter(status__in=Experiment.ACTIVE).select_related("task")}
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for head in ("machine", "slot", "device", "held by"):
