@@ -33,9 +33,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOTUNER_GPUS", "none")
 
 
-def _submit(installed: Installation, **others: Any) -> None:
-    """Three experiments, long enough to act meanwhile."""
-    plan = text({"max-num-seqs": [4, 8]}, fixed=SLOW, workload={"requests": 16}, **others)
+def _submit(installed: Installation, *, requests: int = 24, max_parallel: int = 1) -> None:
+    """Three experiments, long enough to act meanwhile: a second for each forty requests."""
+    workload = {"requests": requests}
+    plan = text({"max-num-seqs": [4, 8]}, fixed=SLOW, workload=workload, max_parallel=max_parallel)
     code, _, err = installed.manage("submit_task", installed.document(plan))
     assert code == 0, err
 
@@ -186,7 +187,7 @@ def test_messages_that_come_three_times_and_a_database_that_is_locked_do_no_harm
 ) -> None:
     """Pitfalls A9a, A9b, A19b: the lock outlasts the leases; nothing is lost or run twice all the same."""
     monkeypatch.setenv("AUTOTUNER_SLOTS", "3")
-    _submit(installed, max_parallel=3)
+    _submit(installed, requests=120, max_parallel=3)
     code, _, err = installed.manage("shell", "--command", THREE_TIMES)
     assert code == 0, err
     worker = installed.start("run_worker")
@@ -201,8 +202,9 @@ def test_messages_that_come_three_times_and_a_database_that_is_locked_do_no_harm
 
 
 PARENT = """
-import signal, subprocess, sys
-subprocess.Popen([sys.executable, "manage.py", "run_worker", "--with-parent"])
+import os, signal, subprocess, sys
+environment = {**os.environ, "SERVE_PID": str(os.getpid())}
+subprocess.Popen([sys.executable, "manage.py", "run_worker", "--with-parent"], env=environment)
 signal.pause()
 """
 
