@@ -17,7 +17,7 @@ from tuning.deployers.registry import deployer_for
 from tuning.document.workload import LoadPoint
 from tuning.engines.registry import engine_for
 from tuning.engines.shell import paste
-from tuning.errors import Cancelled, ExperimentError, Interrupted, LeaseLost, Reason
+from tuning.errors import Cancelled, DeployError, ExperimentError, Interrupted, LeaseLost, Reason
 from tuning.hooks import LogSink
 from tuning.models import Experiment, LogLine, MeasurementRow
 from tuning.runner.instance import instance_id
@@ -137,7 +137,14 @@ class ExperimentRun:
             self._around.watcher.changed(self._experiment, "removing")
         finally:
             with self._timed("remove_s"):
-                self._deployer.remove(deployment.handle, grace_s=self._stop_s)
+                self._end_engine(deployment)
+
+    def _end_engine(self, deployment: Deployment) -> None:
+        try:
+            self._deployer.remove(deployment.handle, grace_s=self._stop_s)
+        except DeployError:
+            self._lease.keep_slots()
+            raise
 
     def _request(self) -> DeployRequest:
         return DeployRequest(
@@ -175,12 +182,14 @@ class ExperimentRun:
             deployment.check()
             self._stop()
 
+        self._stop()
         self._lease.step(self._limits.load_point_s)
         request = self._load_request(deployment, index, point)
         log = self._sink(LogLine.Source.BENCHMARK)
         if index == 0 and self._document.workload.warmup_requests:
             self._around.watcher.changed(self._experiment, "warming up")
             self._benchmark.warm_up(request, log=log, stop=stop)
+            self._lease.step(self._limits.load_point_s)
         self._around.watcher.changed(self._experiment, f"load {index + 1}/{len(self._load_points)} {point}")
         measurement = self._benchmark.run(request, log=log, stop=stop)
         if not measurement.ok or measurement.failed:

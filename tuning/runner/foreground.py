@@ -15,7 +15,7 @@ from tuning.runner.dispatch import go_on
 from tuning.runner.experiment import Watcher
 from tuning.runner.logs import Mirror
 from tuning.runner.plans import Plans
-from tuning.runner.reconcile import is_dead, reconcile
+from tuning.runner.reconcile import is_dead, reconcile, recover
 from tuning.runner.worker import WorkerProcess
 
 LOOK_S = 0.5
@@ -106,6 +106,8 @@ class TaskRun:
             go_on([self._task.pk], self._plans, lambda pk: self._submit(pool, pk), worker=self._worker.id)
             if not self._running and not self._is_running():
                 return
+            if not self._running:
+                recover()  # what is waited for may be with a worker that is gone
             self._happened.wait(LOOK_S)
             self._happened.clear()
             self._collect()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
 from pydantic import JsonValue
 
@@ -20,7 +20,7 @@ from tuning.document.task import TaskDocument
 from tuning.document.validation import Fault
 from tuning.engines.registry import engine_for
 from tuning.engines.shell import is_secret
-from tuning.errors import DocumentError
+from tuning.errors import ConflictError, DocumentError
 from tuning.models import Task
 from tuning.runner.planner import search_space
 from tuning.search import count
@@ -68,9 +68,12 @@ def submit(document: TaskDocument, *, again: bool = False) -> Task:
 
 
 def create(document: TaskDocument) -> Task:
-    """A new task of this document, the next run of its name."""
-    with transaction.atomic():
-        return Task.objects.create(**columns_of(document), run=next_run(document.name))
+    """A new task of this document, the next run of its name; ConflictError when somebody makes the same one now."""
+    try:
+        with transaction.atomic():
+            return Task.objects.create(**columns_of(document), run=next_run(document.name))
+    except IntegrityError as error:
+        raise ConflictError(f"Another run of {document.name} is being made right now; try again.") from error
 
 
 def columns_of(document: TaskDocument) -> dict[str, Any]:

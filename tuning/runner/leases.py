@@ -59,6 +59,7 @@ class Lease:
         self._renewed = self._counted = time.monotonic()
         self._deadline = float("inf")
         self._is_given_up = False
+        self._keeps_slots = False
 
     def write(self, **columns: Any) -> None:
         """Change the experiment while it is active."""
@@ -96,18 +97,23 @@ class Lease:
         """Have the next `check` raise Cancelled."""
         self._cancelled = why
 
+    def keep_slots(self) -> None:
+        """The engine could not be removed: `reconcile` frees its slots when that succeeds."""
+        self._keeps_slots = True
+
     def step(self, limit_s: float) -> None:
         """A step begins that ends itself after `limit_s`; the lease runs out when it hangs beyond that."""
         self._deadline = time.monotonic() + limit_s + OVERDUE_S
 
     def renew(self) -> None:
         """Show that the holder lives, unless its step hangs: whatever it waits for does not look at its limits."""
-        now = clock.reading()
         if time.monotonic() > self._deadline:
             self._give_up()
             return
-        if not self._rows.update(lease_until=clock.lease_end(now), spent_s=F("spent_s") + self._uncounted()):
-            self._is_lost.set()
+        with transaction.atomic():  # the clock is read once nobody else writes: a lease that waited would be old
+            lease_until = clock.lease_end(clock.reading())
+            if not self._rows.update(lease_until=lease_until, spent_s=F("spent_s") + self._uncounted()):
+                self._is_lost.set()
         self._renewed = time.monotonic()
 
     def _give_up(self) -> None:
@@ -121,7 +127,8 @@ class Lease:
             count_time([self.experiment.task_id])
             self._rows.update(spent_s=F("spent_s") + self._uncounted())
             self.write(**{"lease_until": None, "worker": None, "reason": "", "message": "", **columns})
-            slots.release(self.claim)
+            if not self._keeps_slots:
+                slots.release(self.claim)
 
     def _uncounted(self) -> float:
         """Seconds since the last call."""

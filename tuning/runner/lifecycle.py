@@ -18,6 +18,7 @@ from tuning.runner import clock, logs
 from tuning.runner.dispatch import Enqueue
 from tuning.runner.experiment import task_folder
 from tuning.runner.intake import columns_of, create, next_run
+from tuning.runner.task import spent
 
 Status = Task.Status
 
@@ -96,6 +97,8 @@ def retry(task: Task, wake: Enqueue) -> int:
         count = _take_up(task, Experiment.Status.FAILED)
         if not count:
             raise ConflictError(f"Task {task} cannot be retried: it is {now} without a failed experiment.")
+        if why := spent(task, task.task_document):
+            raise ConflictError(f"Task {task} cannot be retried. {why}")
         _take_up(task, Experiment.Status.CANCELLED)
         _change(task, RETRY, Status.RUNNING, finished_at=None, message="", revision=F("revision") + 1)
     wake(task.pk)

@@ -7,6 +7,7 @@ did not start.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -38,26 +39,43 @@ class Action:
 def reconcile(*, dry_run: bool = False) -> list[Action]:
     """Take lost experiments back, then remove the engines that are nobody's, then free their slots.
 
-    In this order: a slot is free for others only when its engine is gone. With `dry_run` nothing is changed.
+    In this order: a slot is free for others only when its engine is gone. With `dry_run` nothing is changed: the same
+    is done to the rows in a transaction that is taken back.
     """
-    actions = recover(dry_run=dry_run)
-    abandoned = slots.abandoned()  # before it is looked what runs: whatever is on them is found then
-    actions += _remove_leftovers(dry_run=dry_run)
-    if not any(action.failed for action in actions):
-        actions += _free_slots(abandoned, dry_run=dry_run)
+    if not dry_run:
+        return _put_right(recover(), dry_run=False)
+    with transaction.atomic():
+        actions = _put_right(_recover_rows(_dead()), dry_run=True)
+        transaction.set_rollback(True)
     return actions
 
 
-def recover(*, dry_run: bool = False) -> list[Action]:
+def _put_right(actions: list[Action], *, dry_run: bool) -> list[Action]:
+    abandoned = slots.abandoned()  # before it is looked what runs: whatever is on them is found then
+    actions += _remove_leftovers(dry_run=dry_run)
+    if not any(action.failed for action in actions):
+        actions += _free_slots(abandoned)
+    return actions
+
+
+def recover() -> list[Action]:
     """Take back the experiments and tasks of workers that are gone; looks at rows and lock files only."""
-    dead = [worker.pk for worker in Worker.objects.all() if is_dead(worker)]
-    actions = [_take_back(experiment, dry_run=dry_run) for experiment in _lost(dead)]
-    actions += _end_pending_of_cancelled(dry_run=dry_run)
-    if not dry_run:
-        Worker.objects.filter(pk__in=dead).delete()
-        for pk in dead:
-            locks.worker_lock(pk).unlink(missing_ok=True)
+    dead = _dead()
+    actions = _recover_rows(dead)
+    for pk in dead:
+        locks.worker_lock(pk).unlink(missing_ok=True)
+    return actions
+
+
+def _recover_rows(dead: list[str]) -> list[Action]:
+    actions = [_take_back(experiment) for experiment in _lost(dead)]
+    actions += _end_pending_of_cancelled()
+    Worker.objects.filter(pk__in=dead).delete()
     return [action for action in actions if action]
+
+
+def _dead() -> list[str]:
+    return [worker.pk for worker in Worker.objects.all() if is_dead(worker)]
 
 
 def is_dead(worker: Worker) -> bool:
@@ -74,17 +92,16 @@ def _lost(dead: list[str]) -> Iterator[Experiment]:
     yield from Experiment.objects.filter(gone, status__in=Experiment.ACTIVE).select_related("task")
 
 
-def _take_back(experiment: Experiment, *, dry_run: bool) -> Action | None:
+def _take_back(experiment: Experiment) -> Action | None:
     """Give a lost experiment another attempt, or none after too many; None when its attempt was not lost after all."""
     columns, what = _fate(experiment)
     why = f"attempt {experiment.attempt} " + ("hangs" if experiment.reason else "lost its worker")
-    if not dry_run:
-        same = Experiment.objects.filter(
-            pk=experiment.pk, claim=experiment.claim, lease_until=experiment.lease_until, status__in=Experiment.ACTIVE
-        )
-        if not same.update(losses=F("losses") + 1, lease_until=None, worker=None, **columns):
-            return None
-        logs.note(experiment.task, "warning", f"{experiment} {what}: {why}")
+    same = Experiment.objects.filter(
+        pk=experiment.pk, claim=experiment.claim, lease_until=experiment.lease_until, status__in=Experiment.ACTIVE
+    )
+    if not same.update(losses=F("losses") + 1, lease_until=None, worker=None, **columns):
+        return None
+    logs.note(experiment.task, "warning", f"{experiment} {what}: {why}")
     return Action(f"{experiment} of task {experiment.task_id} {what}", why)
 
 
@@ -102,12 +119,12 @@ def _fate(experiment: Experiment) -> tuple[dict[str, object], str]:
     return {**failed, "reason": Reason.LOST_WORKER, "message": message}, "has failed"
 
 
-def _end_pending_of_cancelled(*, dry_run: bool) -> list[Action]:
+def _end_pending_of_cancelled() -> list[Action]:
     """A worker may have handed back an experiment just when its task was cancelled."""
     cancelled = Task.objects.filter(status=Task.Status.CANCELLED)
     left = Experiment.objects.filter(status=Experiment.Status.PENDING, task__in=cancelled)
     actions = [Action(f"{row} of task {row.task_id} is cancelled", "its task is") for row in left]
-    if actions and not dry_run:
+    if actions:
         left.update(status=Experiment.Status.CANCELLED, reason=Reason.CANCELLED, finished_at=timezone.now())
     return actions
 
@@ -137,7 +154,7 @@ def _remove(deployer: Deployer, leftover: Leftover, *, dry_run: bool) -> Action:
     return Action(f"{leftover.what} is removed", why)
 
 
-def _free_slots(abandoned: list[Slot], *, dry_run: bool) -> list[Action]:
-    for slot in abandoned if not dry_run else ():
+def _free_slots(abandoned: list[Slot]) -> list[Action]:
+    for slot in abandoned:
         slots.release(slot.claim)
     return [Action(f"{slot} is free again", "the experiment that had it is not running") for slot in abandoned]

@@ -29,7 +29,7 @@ def advance(pk: int, plans: Plans) -> None:
     if task is None:
         return
     document = task.task_document
-    if why := _spent(task, document):
+    if why := spent(task, document):
         _wind_up(task, why)
         return
     if why := _failures(task, document):
@@ -61,7 +61,8 @@ def _create(task: Task, number: int, planned: Planned) -> Experiment | None:
     """The row of what is planned; None when somebody else made it, or the task runs no more."""
     try:
         with transaction.atomic():
-            if not Task.objects.select_for_update().filter(pk=task.pk, status=Task.Status.RUNNING).exists():
+            same = Task.objects.filter(pk=task.pk, status=Task.Status.RUNNING, revision=task.revision)
+            if not same.select_for_update().exists():
                 return None
             return Experiment.objects.create(
                 task=task,
@@ -85,8 +86,8 @@ def refuse_what_cannot_fit(experiment: Experiment, document: TaskDocument) -> No
         experiment.refresh_from_db()
 
 
-def _spent(task: Task, document: TaskDocument) -> str:
-    """Which budget of time is used up, in a sentence."""
+def spent(task: Task, document: TaskDocument) -> str:
+    """Which budget of time is used up, in a sentence; empty when none is."""
     budget = document.budget
     if budget.wall_clock_s is not None and task.worked_s > budget.wall_clock_s:
         return f"The wall-clock budget of {budget.wall_clock_s:g} s is used up."

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from django.conf import settings
-from django.db import Error, InterfaceError, OperationalError, connection
+from django.db import Error, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from tuning.deployers.base import Owner, Role
@@ -149,10 +149,11 @@ class WorkerProcess:
 
     def _show_life(self) -> None:
         self._shown = time.monotonic()
-        columns = {"lease_until": clock.lease_end(clock.reading()), "seen_at": timezone.now()}
-        if not Worker.objects.filter(pk=self.id).update(**columns):
-            identity = {"kind": self._kind, "node": instance_id(), "host": socket.gethostname(), "pid": os.getpid()}
-            Worker.objects.create(pk=self.id, **identity, **columns)
+        with transaction.atomic():  # see Lease.renew
+            columns = {"lease_until": clock.lease_end(clock.reading()), "seen_at": timezone.now()}
+            if not Worker.objects.filter(pk=self.id).update(**columns):
+                identity = {"kind": self._kind, "node": instance_id(), "host": socket.gethostname(), "pid": os.getpid()}
+                Worker.objects.create(pk=self.id, **identity, **columns)
 
 
 def _run_again(run: ExperimentRun, lease: Lease, error: str) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
+from huey.consumer import Consumer
 from huey.contrib.djhuey import HUEY
-from huey.exceptions import HueyException
 
 from tuning import tasks
 from tuning.management.base import TunerCommand
+from tuning.management.queue import QUEUE_ERRORS
 from tuning.models import Slot, Task
 from tuning.runner import locks
 from tuning.runner.instance import instance_id
@@ -26,6 +27,7 @@ from tuning.runner.retention import prune
 logger = logging.getLogger("tuning.worker")
 
 LOOK_S = 0.5
+NOT_NOW: tuple[type[Exception], ...] = (Error, *QUEUE_ERRORS)
 RECONCILE_S = 30.0
 STOP_S = 25.0
 """How long the experiments may take to be handed back; supervisors must wait longer."""
@@ -42,8 +44,9 @@ class Command(TunerCommand):
     def handle(self, *args: Any, with_parent: bool, **options: Any) -> None:
         if not os.environ.get("AUTOTUNER_LOG_LEVEL"):
             logging.getLogger("tuning").setLevel(logging.INFO)
+        ending = _Ending(_parent() if with_parent else None)
         with locks.holding(Path(settings.DATA_DIR) / "worker.lock", "A worker on this data folder"), tasks.worker:
-            _Loop(parent=_parent() if with_parent else None).run()
+            _Loop(ending).run()
 
 
 def _parent() -> int:
@@ -51,23 +54,46 @@ def _parent() -> int:
     return int(os.environ.get("SERVE_PID") or os.getppid())
 
 
-class _Loop:
-    """The consumer of the queue, and what is looked after meanwhile."""
+class _Ending:
+    """Whether this process is to end: since a signal that came after this was made, or with its parent."""
 
     def __init__(self, parent: int | None) -> None:
         self._parent = parent
-        self._stopping = threading.Event()
+        self._asked = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self._asked.set())
+
+    def wait(self, limit_s: float) -> bool:
+        """Wait up to `limit_s`; whether it is time."""
+        return self._asked.wait(limit_s) or self._parent not in (None, os.getppid())
+
+
+class _Consumer(Consumer):  # type: ignore[misc]  # Huey has no types
+    """Huey's consumer without its signal handlers: `_Ending` has its own."""
+
+    def _set_signal_handlers(self) -> None:
+        pass
+
+
+class _Loop:
+    """The consumer of the queue, and what is looked after meanwhile."""
+
+    def __init__(self, ending: _Ending) -> None:
+        self._ending = ending
         self._slots = Slot.objects.filter(node=instance_id()).count()
-        self._consumer = HUEY.create_consumer(
-            workers=self._slots + 1, worker_type="thread", max_delay=1.0, periodic=False, shutdown_timeout=STOP_S
+        self._consumer = _Consumer(
+            HUEY,
+            workers=self._slots + 1,
+            worker_type="thread",
+            max_delay=1.0,
+            periodic=False,
+            shutdown_timeout=STOP_S,
         )
 
     def run(self) -> None:
         """Work until a signal, or the parent's end."""
-        self._put_right()
+        self._safely(self._put_right)
         self._consumer.start()
-        for number in (signal.SIGINT, signal.SIGTERM):  # after the consumer has set handlers of its own
-            signal.signal(number, lambda *_: self._stopping.set())
         logger.info("worker %s runs up to %s experiments at a time", os.getpid(), self._slots)
         self._look_after()
         logger.info("worker %s hands its work back", os.getpid())
@@ -79,7 +105,7 @@ class _Loop:
         put_right_at = time.monotonic() + RECONCILE_S
         recover_s = min(RECONCILE_S, settings.AUTOTUNER_LEASE_S / 10)
         recover_at = 0.0
-        while not self._stopping.wait(LOOK_S) and self._parent in (None, os.getppid()):
+        while not self._ending.wait(LOOK_S):
             now = time.monotonic()
             if now < recover_at:
                 continue
@@ -89,10 +115,10 @@ class _Loop:
                 put_right_at = now + RECONCILE_S
 
     def _safely(self, do: Callable[[], bool]) -> bool:
-        """A database that is locked or away for a while is no reason to end."""
+        """A database or a queue that is locked or away for a while is no reason to end."""
         try:
             return do()
-        except (DatabaseError, HueyException) as error:
+        except NOT_NOW as error:
             logger.warning("not now: %s", error)
             connection.close()
             return False
