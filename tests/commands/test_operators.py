@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 from typing import Any
 
 import pytest
@@ -254,7 +255,7 @@ def test_delete_all_data_asks_for_the_name_of_the_instance(
     answer(monkeypatch, "yes\n")
     assert "'yes' is not the name of this instance" in refusal("delete_all_data")
     asked = capsys.readouterr().out
-    assert asked.startswith("1 task with 2 experiments, 0 log lines, 1 file will be deleted for ever.")
+    assert re.match(r"1 task with 2 experiments, 0 log lines, \d+ files? will be deleted for ever\.", asked)
     assert instance_id() in asked
     answer(monkeypatch, "")
     assert "Nobody is there" in refusal("delete_all_data")
