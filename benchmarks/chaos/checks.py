@@ -306,7 +306,7 @@ def _recovery(connection: sqlite3.Connection, evidence: Evidence) -> Finding:
 
 
 def _made(connection: sqlite3.Connection, evidence: Evidence) -> Finding:
-    made = [fault for fault in evidence.faults if fault.text != "there was none"]
+    made = [fault for fault in evidence.faults if fault.text != faults.NOTHING]
     few = [f"only {len(made)}"] if len(made) < evidence.asked_faults else []
     return Finding(f"faults: at least {evidence.asked_faults}", str(len(made)), tuple(few))
 

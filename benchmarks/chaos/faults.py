@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,8 @@ LOCKED_S = 10.0
 FILLED_S = (6.0, 15.0)
 WAIT_S = 10.0
 """How long a worker, or an engine, that is to be hit is waited for."""
+NOTHING = "there was none"
+"""What is said of a fault that found nothing to hit; it counts for nothing."""
 ENDED_S = 60.0
 """Longer than a worker may take to hand back its work."""
 
@@ -99,7 +101,7 @@ class Faults:
 
     def make(self, count: int, until: float, tell: Callable[[str], None]) -> None:
         """Make `count` faults, fewer when it is `until` (monotonic) before; what any of them raises passes through."""
-        while len(self.made) < count and time.monotonic() < until:
+        while self._hits < count and time.monotonic() < until:
             time.sleep(self._rng.uniform(*GAP_S))
             self._collect()
             self._submit(self._operator.submit_missing, "submit")
@@ -107,6 +109,13 @@ class Faults:
             fault = Fault(kind, time.time(), rng=random.Random(self._rng.random()))
             self.made.append(fault)
             self._submit(partial(self._run, fault, tell), kind)
+            if self._hits >= count:
+                wait(self._under_way)  # some may turn out to have hit nothing
+
+    @property
+    def _hits(self) -> int:
+        """Faults, those that are still under way included."""
+        return sum(fault.text != NOTHING for fault in self.made)
 
     def finish(self) -> None:
         """Wait for what lasts."""
@@ -148,7 +157,7 @@ class Faults:
     def _hit_worker(self, fault: Fault, number: signal.Signals) -> psutil.Process | None:
         process: psutil.Process | None = self._wait_for(self._installation.worker)
         if process is None:
-            fault.text = "there was none"
+            fault.text = NOTHING
             return None
         fault.began = time.time()
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -188,12 +197,12 @@ class Faults:
         if process:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-        fault.text = f"an hour {'forwards' if number == signal.SIGUSR1 else 'back'}" if process else "there was none"
+        fault.text = f"an hour {'forwards' if number == signal.SIGUSR1 else 'back'}" if process else NOTHING
 
     def _kill_web(self, fault: Fault) -> None:
         process = self._wait_for(self._installation.web)
         if process is None:
-            fault.text = "there was none"
+            fault.text = NOTHING
             return
         fault.began = time.time()
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -216,7 +225,7 @@ class Faults:
     def _kill_engine(self, fault: Fault) -> None:
         engines = self._wait_for(self._watch.engines)
         if not engines:
-            fault.text = "there was none"
+            fault.text = NOTHING
             return
         engine = fault.rng.choice(engines)
         fault.began = time.time()

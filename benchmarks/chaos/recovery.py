@@ -32,7 +32,7 @@ def recoveries(connection: sqlite3.Connection, made: list[Fault]) -> list[Recove
 
 
 def _recovery(connection: sqlite3.Connection, fault: Fault, made: list[Fault]) -> Recovery | None:
-    if fault.text == "there was none":
+    if fault.text == faults.NOTHING:
         return None
     if fault.kind in WORKER_ENDS:
         return _since(fault, _begun(connection, fault.began, by_another=True), made)

@@ -86,7 +86,7 @@ def _kinds(made: list[Fault]) -> Counter[str]:
     return Counter(
         fault.kind if fault.kind != faults.COMMAND else f"command: {fault.facts.get('action', 'none')}"
         for fault in made
-        if fault.text != "there was none"
+        if fault.text != faults.NOTHING
     )
 
 
