@@ -85,3 +85,20 @@ def test_another_host_takes_over_when_one_is_lost(hosts: tuple[Installation, Ins
     code, _, err = hosts[0].manage("shell", "--command", "from tuning.runner.reconcile import reconcile; reconcile()")
     assert code == 0, err
     assert hosts[0].engines() == []
+
+
+CUT = """
+select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+"""
+
+
+def test_a_database_that_cuts_its_connections_fails_no_experiment(hosts: tuple[Installation, Installation]) -> None:
+    """Pitfall A9c: it is another attempt, or not even that."""
+    start(hosts[0], text({"max-num-seqs": [1]}, fixed={"simulate-ttft-ms": 5000}))
+    worker = hosts[0].start("run_worker")
+    hosts[0].wait_for("select 1 from tuning_experiment where status = 'benchmarking'")
+    hosts[0].query(CUT)
+    hosts[0].wait_for(COMPLETED)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    assert [(number, status) for number, status, _ in hosts[0].query(EXPERIMENTS)] == [(1, "success"), (2, "success")]

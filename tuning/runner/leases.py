@@ -160,7 +160,7 @@ def take(pk: int, *, worker: str) -> Lease | None:
             transaction.set_rollback(True)
             return None
         experiment.measurements.all().delete()
-    experiment.refresh_from_db()
+        experiment.refresh_from_db()
     return Lease(experiment, held)
 
 

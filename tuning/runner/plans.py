@@ -35,10 +35,10 @@ class Plans:
         with plan.lock:
             yield self._current(plan, task)
 
-    def forget(self, task: Task) -> None:
-        """The task has ended."""
+    def forget(self, task: int) -> None:
+        """The task with this id does not run any more."""
         with self._changing:
-            self._plans.pop(task.pk, None)
+            self._plans.pop(task, None)
 
     def _current(self, plan: _Plan, task: Task) -> Planner:
         if plan.planner is None or plan.revision != task.revision:

@@ -27,6 +27,7 @@ def advance(pk: int, plans: Plans) -> None:
     """
     task = Task.objects.filter(pk=pk, status=Task.Status.RUNNING).first()
     if task is None:
+        plans.forget(pk)
         return
     document = task.task_document
     if why := spent(task, document):
@@ -40,7 +41,7 @@ def advance(pk: int, plans: Plans) -> None:
         message = _search_end(planner, document)
     if step is Step.END and not _has_unfinished(task):
         _end(task, message)
-        plans.forget(task)
+        plans.forget(pk)
 
 
 def _fill(task: Task, document: TaskDocument, planner: Planner) -> Step:
