@@ -16,6 +16,8 @@ from benchmarks.chaos.watch import Sightings
 MAX_LOSSES = 3
 SETTLED_S = 2.0
 """How long after a GPU was filled a claim may still rest on a look before that."""
+LOCKED_OUT = 2
+"""The exit code of a command that could not reach the database in 20 s: a stopped worker may hold its lock."""
 TAKE_OVER_S = 8.0
 """How long the engine of a lost attempt may live beside the next one."""
 
@@ -313,11 +315,24 @@ def _made(connection: sqlite3.Connection, evidence: Evidence) -> Finding:
 
 def _commands(connection: sqlite3.Connection, evidence: Evidence) -> Finding:
     """Each was carried out or refused in a sentence; given twice at once, it was carried out once at most."""
-    odd = [given for given in evidence.given if given.answer.code not in (0, 1) or "Traceback" in given.answer.text]
+    odd = [given for given in evidence.given if not _is_answer(given, evidence)]
     problems = [f"{given.action} {given.task}: {given.answer.code} {given.answer.text[-300:]}" for given in odd]
     problems += [f"{what} was carried out twice" for what in evidence.doubled]
     refused = sum(given.answer.code == 1 for given in evidence.given)
-    return Finding("commands done or refused in words", f"{len(evidence.given)}, {refused} refused", tuple(problems))
+    locked = sum(given.answer.code == LOCKED_OUT for given in evidence.given)
+    number = f"{len(evidence.given)}, {refused} refused, {locked} locked out"
+    return Finding("commands done or refused in words", number, tuple(problems))
+
+
+def _is_answer(given: Given, evidence: Evidence) -> bool:
+    """Whether this may be the answer; that the database is locked only while somebody keeps it so."""
+    if "Traceback" in given.answer.text:
+        return False
+    if given.answer.code != LOCKED_OUT:
+        return given.answer.code in (0, 1)
+    lockers = [fault for fault in evidence.faults if fault.kind in (faults.LOCK, faults.STOP_WORKER)]
+    during = any(fault.began < given.ended and given.began < fault.ended for fault in lockers)
+    return during and given.answer.text.endswith("database is locked")
 
 
 def _console(connection: sqlite3.Connection, evidence: Evidence) -> Finding:

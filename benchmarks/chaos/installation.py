@@ -90,18 +90,17 @@ class Installation:
             return Answer(124, f"{' '.join(arguments)} took longer than {COMMAND_S:g} s")
         return Answer(done.returncode, done.stdout.strip())
 
-    def expect(self, *arguments: str) -> str:
+    def expect(self, *arguments: str) -> None:
         """Run a command that must succeed."""
         answer = self.manage(*arguments)
         if answer.code:
             raise RuntimeError(f"manage.py {' '.join(arguments)} ended with {answer.code}: {answer.text}")
-        return answer.text
 
-    def submit(self, document: dict[str, object]) -> None:
+    def submit(self, document: dict[str, object]) -> Answer:
         """Submit and start a task."""
         path = self.folder / "document.json"
         path.write_text(json.dumps(document))
-        self.expect("submit_task", str(path))
+        return self.manage("submit_task", str(path))
 
     def start(self) -> None:
         """Start web server and worker, on a free port."""

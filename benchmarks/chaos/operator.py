@@ -73,8 +73,7 @@ class Operator:
                 if any(row["status"] in UNFINISHED for row in tasks):
                     continue
                 if not tasks or self._rng.random() < HALF or self._give("restart", tasks[-1]["id"]).code:
-                    self._installation.submit(document)
-                    self.wanted[max(row["id"] for row in self.tasks())] = RUNNING
+                    self._submit(document)
 
     def act(self) -> tuple[str, str]:
         """Give a command that makes sense, or now and then one that does not; its name, and what came of it."""
@@ -136,10 +135,20 @@ class Operator:
             self.doubled.append(f"{action} of task {task}")
         return answers
 
+    def _submit(self, document: dict[str, Any]) -> None:
+        """Submit a document; when the database is locked for too long, another one will be missing later."""
+        began = time.time()
+        answer = self._installation.submit(document)
+        number = re.match(r"Task (\d+):", answer.text)
+        task = int(number[1]) if number else 0
+        self.given.append(Given("submit", task, began, time.time(), answer))
+        if answer.code == 0:
+            self.wanted[task] = RUNNING
+
     def _insist(self, action: str, task: int) -> None:
-        """Give a command again while it is refused because something is still ending."""
+        """Give a command again while it is refused because something still ends."""
         give_up = time.monotonic() + PATIENCE_S
-        while self._give(action, task).code == 1 and time.monotonic() < give_up:
+        while self._give(action, task).code and time.monotonic() < give_up:
             time.sleep(0.5)
 
     def _give(self, action: str, task: int) -> Answer:

@@ -177,6 +177,14 @@ def test_too_few_faults_and_odd_answers_and_tracebacks_are_found(history: Histor
     }
 
 
+def test_a_database_that_is_locked_without_a_cause_is_found(history: History) -> None:
+    name = "commands done or refused in words"
+    history.evidence.given = [Given("pause", 1, 10.0, 30.0, Answer(2, "Database: database is locked"))]
+    assert name in reported(history)
+    history.evidence.faults = [Fault(faults.STOP_WORKER, 9.0, 31.0, faults.NOTHING)]
+    assert name not in reported(history)
+
+
 def test_engines_on_one_gpu_and_two_engines_of_an_experiment_are_seen(history: History) -> None:
     """With real processes, as the run looks at them."""
     watch = Watch(history.installation.instance)
