@@ -99,7 +99,7 @@ def _take_back(experiment: Experiment) -> Action | None:
     same = Experiment.objects.filter(
         pk=experiment.pk, claim=experiment.claim, lease_until=experiment.lease_until, status__in=Experiment.ACTIVE
     )
-    if not same.update(losses=F("losses") + 1, lease_until=None, worker=None, **columns):
+    if not same.update(losses=F("losses") + 1, claim="", lease_until=None, worker=None, **columns):
         return None
     logs.note(experiment.task, "warning", f"{experiment} {what}: {why}")
     return Action(f"{experiment} of task {experiment.task_id} {what}", why)
@@ -114,7 +114,7 @@ def _fate(experiment: Experiment) -> tuple[dict[str, object], str]:
     if experiment.reason:  # its worker has given it up
         return failed, "has failed"
     if experiment.losses + 1 < MAX_LOSSES:
-        return {"status": Experiment.Status.PENDING, "claim": ""}, "is pending again"
+        return {"status": Experiment.Status.PENDING}, "is pending again"
     message = f"The worker was lost during {MAX_LOSSES} attempts; this configuration may be what ended it."
     return {**failed, "reason": Reason.LOST_WORKER, "message": message}, "has failed"
 
