@@ -2,6 +2,7 @@
 """Django's command line."""
 
 import os
+import sqlite3
 import sys
 
 
@@ -14,10 +15,12 @@ def main() -> None:
 
     try:
         execute_from_command_line(sys.argv)
-    except (ImproperlyConfigured, OperationalError, ProgrammingError) as error:
+    except (ImproperlyConfigured, OperationalError, ProgrammingError, sqlite3.OperationalError) as error:
         if "--traceback" in sys.argv:
             raise
-        kind = "" if isinstance(error, ImproperlyConfigured) else "Database: "
+        # Huey passes on what SQLite says of the queue's file as it is; Django does not.
+        kinds = {ImproperlyConfigured: "", sqlite3.OperationalError: "Queue: "}
+        kind = kinds.get(type(error), "Database: ")
         sys.stderr.write(f"{kind}{' '.join(str(error).split())}{_advice(str(error))}\n")
         sys.exit(2)
 

@@ -6,7 +6,6 @@ import sqlite3
 
 from huey.exceptions import HueyException
 
-from tuning import tasks
 from tuning.models import Worker
 from tuning.runner.maintenance import living
 
@@ -24,6 +23,8 @@ logger = logging.getLogger(__name__)
 def wake(task: int) -> None:
     """Wake the worker for a task whose row says already that it runs; without the queue it looks by itself, later."""
     try:
+        from tuning import tasks  # noqa: PLC0415 - Huey opens its queue on import, and may find it locked
+
         tasks.wake(task)
     except QUEUE_ERRORS as error:
         logger.warning("the queue does not answer (%s); a worker finds task %s by itself within 30 s", error, task)
