@@ -17,7 +17,7 @@ from tuning.engines.registry import engine_for
 from tuning.models import Experiment, LogLine
 from tuning.runner.foreground import Progress
 from tuning.runner.results import TaskResults
-from tuning.runner.table import neutral, results_table, significant
+from tuning.runner.table import duration, neutral, results_table, significant
 from tuning.scoring.objectives import label, unit
 
 PIPE_WIDTH = 160
@@ -74,16 +74,6 @@ class ProgressLine:
             return ""
         left = progress.experiments - progress.experiment.number + (progress.experiment.total_s is None)
         return f", about {duration(left * sum(self._durations.values()) / len(self._durations))} left"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: `42s`, `3m 05s`, `1h 02m`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02d}s"
-    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
 
 
 def print_results(results: TaskResults, out: Console | None = None) -> None:

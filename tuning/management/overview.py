@@ -14,11 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tuning.deployers.gpus import survey
-from tuning.management.console import duration
 from tuning.models import Experiment, Slot, Task, Worker
 from tuning.runner.instance import instance_id
 from tuning.runner.results import TaskResults
-from tuning.runner.table import ABSENT, significant
+from tuning.runner.table import ABSENT, duration, significant
 from tuning.scoring.objectives import unit
 
 RANKED = ("task", "number", "parameters_hash", "is_baseline", "status", "value", "feasible", "violations")

@@ -87,6 +87,16 @@ def significant(value: float | None, digits: int = 4) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `42s`, `3m 05s`, `1h 02m`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
 def _percentiles(values: dict[str, float] | None) -> str:
     return f"{significant(values['p50'], 3)} / {significant(values['p99'], 3)}" if values else ABSENT
 

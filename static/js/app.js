@@ -1,0 +1,164 @@
+// What every page does: menu, theme, toasts, live updates, the banner while the server is away, local times.
+(function () {
+  "use strict";
+
+  const TOAST_MS = 4000;
+  const SERVER_TOAST_MS = 5000;
+
+  const toasts = document.getElementById("toasts");
+  const offline = document.getElementById("offline");
+
+  function store(name, value) {
+    try {
+      localStorage.setItem(name, value);
+    } catch (error) {
+      // Storage is switched off: the choice holds for this page.
+    }
+  }
+
+  function stored(name) {
+    try {
+      return localStorage.getItem(name);
+    } catch (error) {
+      return null;
+    }
+  }
+
+  // Toasts
+
+  function fade(toast, after) {
+    let timer = setTimeout(() => toast.remove(), after);
+    toast.addEventListener("mouseenter", () => clearTimeout(timer));
+    toast.addEventListener("mouseleave", () => (timer = setTimeout(() => toast.remove(), after)));
+  }
+
+  function say(text, kind) {
+    const toast = document.createElement("div");
+    toast.className = "toast toast-" + kind;
+    toast.textContent = text;
+    toasts.append(toast);
+    fade(toast, kind === "error" ? SERVER_TOAST_MS : TOAST_MS);
+  }
+
+  for (const toast of toasts.children) fade(toast, SERVER_TOAST_MS);
+
+  // Menu on narrow screens
+
+  const menu = document.getElementById("menu");
+  const menuButton = document.querySelector(".menu-button");
+
+  function openMenu(open) {
+    menu.classList.toggle("is-open", open);
+    menuButton.setAttribute("aria-expanded", String(open));
+    if (open) menu.querySelector("a").focus();
+  }
+
+  menuButton.addEventListener("click", (event) => {
+    event.preventDefault();
+    openMenu(!menu.classList.contains("is-open"));
+  });
+  document.querySelector(".backdrop").addEventListener("click", (event) => {
+    event.preventDefault();
+    openMenu(false);
+    menuButton.focus();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && menu.classList.contains("is-open")) {
+      openMenu(false);
+      menuButton.focus();
+    }
+  });
+
+  // Light and dark
+
+  document.querySelector("[data-theme-switch]").addEventListener("click", () => {
+    const root = document.documentElement;
+    const dark = root.dataset.theme
+      ? root.dataset.theme === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    store("theme", root.dataset.theme);
+    document.dispatchEvent(new CustomEvent("theme"));
+  });
+
+  // Live updates: a poll that is cancelled here is tried again at its next interval
+
+  const liveSwitch = document.querySelector("[data-live-switch]");
+  let isLive = stored("live") !== "off";
+
+  function showLive() {
+    liveSwitch.setAttribute("aria-pressed", String(isLive));
+    liveSwitch.title = isLive ? "Pause live updates" : "Go on with live updates";
+    const dot = liveSwitch.querySelector(".live");
+    dot.classList.toggle("is-live", isLive);
+    dot.textContent = isLive ? "Live" : "Paused";
+  }
+
+  liveSwitch.addEventListener("click", () => {
+    isLive = !isLive;
+    store("live", isLive ? "on" : "off");
+    showLive();
+    document.dispatchEvent(new CustomEvent("live", { detail: isLive }));
+  });
+  showLive();
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const trigger = event.detail.elt.getAttribute("hx-trigger") || "";
+    if (trigger.includes("every") && (!isLive || document.hidden)) event.preventDefault();
+  });
+
+  // Errors and a lost connection
+
+  function lost(isLost) {
+    offline.hidden = !isLost;
+  }
+
+  document.addEventListener("htmx:sendError", () => lost(true));
+  document.addEventListener("htmx:timeout", () => lost(true));
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.xhr && event.detail.xhr.status) lost(false);
+  });
+  document.addEventListener("htmx:responseError", (event) => {
+    const answer = event.detail.xhr;
+    const reason = answer.getResponseHeader("X-Reason") || "The server answered " + answer.status + ".";
+    say(reason, answer.status >= 500 ? "error" : "warning");
+  });
+
+  // Times in the viewer's zone; the server writes them in UTC
+
+  const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+  function localise(root) {
+    for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
+      time.dataset.local = "";
+      time.title = time.dateTime.replace("T", " ").replace(/\.\d+/, "").replace(/(\+00:00|Z)$/, " UTC");
+      if (!time.hasAttribute("data-keep")) time.textContent = clock.format(new Date(time.dateTime));
+    }
+  }
+
+  localise(document);
+  document.addEventListener("htmx:afterSwap", (event) => localise(event.detail.elt.parentElement || document));
+
+  // Copy buttons
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const text = document.getElementById(button.dataset.copy).textContent;
+    try {
+      await navigator.clipboard.writeText(text.trim());
+      say("Copied.", "success");
+    } catch (error) {
+      say("The browser does not allow copying; select the text instead.", "warning");
+    }
+  });
+
+  // A form that loses something asks first; without this script its own page asks
+
+  document.addEventListener("submit", (event) => {
+    const question = event.target.dataset.confirm;
+    if (question && !window.confirm(question)) event.preventDefault();
+  });
+
+  window.autotuner = { say, isLive: () => isLive };
+})();

@@ -1,0 +1,44 @@
+"""What every page shows around its content."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A link of the sidebar; `is_current` when the page lies at or below it."""
+
+    title: str
+    icon: str
+    url: str
+    is_current: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A group of links under a header."""
+
+    title: str
+    entries: tuple[Entry, ...]
+
+
+MENU = (
+    ("Overview", (("Dashboard", "dashboard", "dashboard"),)),
+    ("Administration", (("Data", "admin", "admin:index"),)),
+)
+
+
+def frame(request: HttpRequest) -> dict[str, Any]:
+    """The sidebar of a page; nothing for whoever has not signed in."""
+    if not request.user.is_authenticated:
+        return {}
+    return {"menu": [Section(title, tuple(_entry(request, *entry) for entry in entries)) for title, entries in MENU]}
+
+
+def _entry(request: HttpRequest, title: str, icon: str, name: str) -> Entry:
+    url = reverse(name)
+    is_current = request.path == url if url == "/" else request.path.startswith(url)
+    return Entry(title, icon, url, is_current)

@@ -1,0 +1,15 @@
+"""The addresses of the pages."""
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path
+
+from tuning.views import dashboard
+
+sign_in = LoginView.as_view(template_name="access/sign_in.html", redirect_authenticated_user=True)
+
+urlpatterns = [
+    path("", dashboard.dashboard, name="dashboard"),
+    path("now", dashboard.dashboard_now, name="dashboard-now"),
+    path("sign-in", sign_in, name="sign-in"),
+    path("sign-out", LogoutView.as_view(), name="sign-out"),
+]
