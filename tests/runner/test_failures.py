@@ -129,4 +129,5 @@ def test_no_descriptor_of_an_experiment_stays_open() -> None:
             descriptors.append(psutil.Process().num_fds())
 
     assert len(run(one, progress=look)) == 20
-    assert descriptors[-1] <= descriptors[9]
+    # The least of several looks: a thread may just have a connection to the database that it closes in a moment.
+    assert min(descriptors[15:]) <= min(descriptors[5:10])
