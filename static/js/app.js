@@ -138,27 +138,4 @@
 
   localise(document);
   document.addEventListener("htmx:afterSwap", (event) => localise(event.detail.elt.parentElement || document));
-
-  // Copy buttons
-
-  document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy]");
-    if (!button) return;
-    const text = document.getElementById(button.dataset.copy).textContent;
-    try {
-      await navigator.clipboard.writeText(text.trim());
-      say("Copied.", "success");
-    } catch (error) {
-      say("The browser does not allow copying; select the text instead.", "warning");
-    }
-  });
-
-  // A form that loses something asks first; without this script its own page asks
-
-  document.addEventListener("submit", (event) => {
-    const question = event.target.dataset.confirm;
-    if (question && !window.confirm(question)) event.preventDefault();
-  });
-
-  window.autotuner = { say, isLive: () => isLive };
 })();

@@ -84,7 +84,7 @@ def test_a_worker_is_alive_exactly_as_long_as_it_lasts() -> None:
         row = Worker.objects.get()
         assert (row.pk, row.pid, row.kind) == (worker.id, os.getpid(), Worker.Kind.WORKER)
         assert not is_dead(row)
-        assert not worker.is_busy
+        assert not Experiment.objects.filter(worker=worker.id).exists()
     assert not Worker.objects.exists()
     assert not locks.worker_lock(worker.id).exists()
 
@@ -96,7 +96,7 @@ def test_what_a_worker_holds_is_renewed_until_it_is_handed_back(worker: WorkerPr
         first = Experiment.objects.get().lease_until
         assert first is not None
         _until(lambda: Experiment.objects.get().lease_until > first + 2)
-        assert worker.is_busy
+        assert Experiment.objects.get().worker_id == worker.id
         assert recover() == []
         worker.stop()
         assert begun.result()
@@ -104,7 +104,7 @@ def test_what_a_worker_holds_is_renewed_until_it_is_handed_back(worker: WorkerPr
     assert (row.status, row.attempt, row.losses, row.claim) == (Experiment.Status.PENDING, 1, 0, "")
     assert row.spent_s > 2
     assert Slot.objects.get().claim == ""
-    assert not worker.is_busy
+    assert not Experiment.objects.filter(worker=worker.id).exists()
     assert not worker.run(row.pk)
 
 
@@ -164,5 +164,5 @@ def test_an_experiment_that_is_not_to_be_had_is_left_quietly(worker: WorkerProce
     pending = experiment(task())
     assert not worker.run(pending.pk)
     assert not worker.run(pending.pk + 1)
-    assert not worker.is_busy
+    assert not Experiment.objects.filter(worker=worker.id).exists()
     assert leases.take(pending.pk, worker=worker.id) is None

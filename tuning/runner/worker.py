@@ -79,11 +79,6 @@ class WorkerProcess:
         """Look at once whether something was cancelled."""
         self._wake.set()
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether it holds an experiment."""
-        return bool(self._leases)
-
     def run(self, pk: int, watcher: Watcher = NOBODY) -> bool:
         """Take the experiment with this id and run it to an end that is on its row; False when it was not to be had."""
         if self._stopping.is_set():

@@ -1,4 +1,4 @@
-"""What every template may use: icons, durations, numbers with sensible digits."""
+"""What every template may use: icons and times."""
 
 from datetime import datetime
 
@@ -7,12 +7,9 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from tuning.runner.table import ABSENT, duration, significant
+from tuning.runner.table import ABSENT
 
 register = template.Library()
-
-register.filter("duration", duration)
-register.filter("significant", significant)
 
 
 @register.simple_tag
