@@ -68,20 +68,24 @@ class Installation:
             assert self._started[-1].poll() is None, self._started[-1].communicate()
             time.sleep(0.01)
 
+    def processes(self, role: str = "") -> list[Any]:
+        """What carries its mark and lives: engines and load generators."""
+        mark = self.folder / "instance"
+        return processes_of(mark.read_text(), role) if mark.exists() else []
+
     def engines(self) -> list[Any]:
         """Engines that carry its mark and live."""
-        mark = self.folder / "instance"
-        return processes_of(mark.read_text()) if mark.exists() else []
+        return self.processes("engine")
 
     def close(self) -> None:
-        """End whatever is left; it is an error when there are engines among it."""
+        """End whatever is left; it is an error when something that it started is among it."""
         for process in self._started:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             process.communicate()
-        left = self.engines()
-        for engine in left:
-            engine.kill()
+        left = self.processes()
+        for process in left:
+            process.kill()
         self.database.close()
         assert left == []
 

@@ -57,7 +57,7 @@ def end(worker: Any) -> None:
 
 def state(installed: Installation) -> tuple[Any, ...]:
     """What reconciling could change; a load generator ends by itself when its worker is gone."""
-    engines = [engine.pid for engine in installed.engines() if "simulated_engine" in engine.cmdline()]
+    engines = [engine.pid for engine in installed.engines()]
     return installed.query(ROWS), installed.query("select claim from tuning_slot"), engines
 
 

@@ -65,7 +65,7 @@ def _end(worker: subprocess.Popen[str]) -> str:
 
 
 def _check_nothing_is_held(installed: Installation) -> None:
-    assert installed.engines() == []
+    assert installed.processes() == []
     assert installed.query(HELD) == []
     assert installed.query(WORKERS) == []
 
@@ -108,7 +108,7 @@ def test_after_a_killed_worker_the_next_one_finishes_everything_once(installed: 
     worker.kill()
     worker.wait()
     killed = time.monotonic()
-    (orphan,) = [each for each in installed.engines() if each.environ()["AUTOTUNER_ROLE"] == "engine"]
+    (orphan,) = installed.engines()
 
     worker = installed.start("run_worker")
     _wait(installed, "select 1 from tuning_experiment where number = 2 and attempt = 2", worker)
@@ -151,7 +151,7 @@ def test_a_worker_that_was_asleep_for_longer_than_its_lease_writes_nothing(insta
         code, out, err = installed.manage("shell", "--command", PAUSE_AND_RECONCILE)
         assert code == 0, err
         assert "experiment 2 of task 1 is pending again: attempt 1 lost its worker" in out + err
-        assert installed.engines() == []
+        assert installed.processes() == []
         rows, lines = installed.query(ROWS), installed.query(LINES)
         seen = installed.query("select seen_at from tuning_worker")
     finally:

@@ -19,7 +19,7 @@ def test_cancel_ends_what_runs_within_seconds_and_nothing_further_begins(install
     began = time.monotonic()
     assert "a task is cancelled" in done(installed, "task", "cancel", "a task")
     wait_for(installed, "select 1 from tuning_experiment where number = 2 and status = 'cancelled'")
-    assert installed.engines() == []
+    assert installed.processes() == []
     assert time.monotonic() - began < CANCEL_S
     assert refused(installed, "task", "cancel", "1") == "Task a task cannot be cancelled: it is cancelled."
     assert installed.query(TASKS) == [("cancelled",)]
@@ -41,7 +41,7 @@ def test_cancel_while_an_engine_starts_ends_it(installed: Installation) -> None:
     began = time.monotonic()
     done(installed, "task", "cancel", "1")
     wait_for(installed, "select 1 from tuning_experiment where status = 'cancelled'")
-    assert installed.engines() == []
+    assert installed.processes() == []
     assert time.monotonic() - began < CANCEL_S
     end(worker)
 
@@ -135,6 +135,6 @@ def test_reconcile_says_what_it_would_do_and_does_it(installed: Installation, ho
         assert lost == "experiment 2 of task 1 is pending again: attempt 1 lost its worker"
         assert " is removed: attempt 1 of experiment 2 (task 1) is not running" in removed
         assert freed.endswith("is free again: the experiment that had it is not running")
-    assert installed.engines() == []
+    assert installed.processes() == []
     assert statuses(installed) == ["success", "pending"]
     assert done(installed, "reconcile") == "nothing to do\n"

@@ -128,12 +128,13 @@ def snapshot(task: Task) -> list[dict[str, Any]]:
     ]
 
 
-def processes_of(instance: str) -> list[psutil.Process]:
-    """Living processes that carry the mark of this installation."""
+def processes_of(instance: str, role: str = "") -> list[psutil.Process]:
+    """Living processes that carry the mark of this installation, or only those of a role."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get("AUTOTUNER_INSTANCE") == instance:
+            marks = {} if process.status() == psutil.STATUS_ZOMBIE else process.environ()
+            if marks.get("AUTOTUNER_INSTANCE") == instance and role in ("", marks.get("AUTOTUNER_ROLE")):
                 found.append(process)
         except (psutil.Error, OSError):
             continue

@@ -201,7 +201,7 @@ def test_an_engine_sees_the_devices_that_its_experiment_holds(plug: Plug) -> Non
 
     def look(now: Progress) -> None:
         if now.phase.startswith("load"):
-            (engine,) = [each for each in processes_of(instance_id()) if each.environ()["AUTOTUNER_ROLE"] == "engine"]
+            (engine,) = processes_of(instance_id(), "engine")
             held = list(Slot.objects.filter(claim=now.experiment.claim).values_list("device", flat=True))
             seen.append((engine.environ()["CUDA_VISIBLE_DEVICES"], engine.environ()["CUDA_DEVICE_ORDER"], held))
 

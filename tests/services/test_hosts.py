@@ -84,7 +84,7 @@ def test_another_host_takes_over_when_one_is_lost(hosts: tuple[Installation, Ins
     assert measured_on(hosts[1]) == {(1, 2), (2, 1), (3, 1)}
     code, _, err = hosts[0].manage("shell", "--command", "from tuning.runner.reconcile import reconcile; reconcile()")
     assert code == 0, err
-    assert hosts[0].engines() == []
+    assert hosts[0].processes() == []
 
 
 CUT = """
