@@ -1,6 +1,7 @@
 # The two commands: `make demo` and `make test`. `make check` is what CI runs before the tests.
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-real test-services chaos check setup setup-dev setup-services format lock clean
+.PHONY: help demo serve test test-browser test-real test-services chaos check setup setup-dev setup-services setup-browser \
+	format lock clean
 
 PYTHON := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -26,6 +27,10 @@ help: ## Show these commands
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-services.txt
 	@touch $@ .venv/.runtime
 
+.venv/.browser: requirements-browser.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.txt
+	@touch $@ .venv/.runtime .venv/.services .venv/.dev
+
 setup: .venv/.runtime ## Make .venv with the locked dependencies, and the database
 	@$(MANAGE) migrate --verbosity 0
 
@@ -33,6 +38,9 @@ setup-services: .venv/.services ## The same with the drivers of PostgreSQL and R
 	@$(MANAGE) migrate --verbosity 0
 
 setup-dev: .venv/.dev ## The same with the tools of `make check` and `make test`
+
+setup-browser: .venv/.browser ## The same with what drives a browser, for `make test-browser`
+	@$(MANAGE) migrate --verbosity 0
 
 demo: setup ## Tune the simulated engine, from nothing to a result
 	@$(MANAGE) run_task examples/quickstart.yaml --again
@@ -43,6 +51,9 @@ serve: setup ## Web interface on http://127.0.0.1:8000/ (PORT=9000 for another p
 test: setup-dev ## Run all default tests, then the short chaos run by itself
 	$(BIN)/pytest
 	$(BIN)/pytest -m chaos -n 0 --timeout 300
+
+test-browser: setup-browser ## Tests in a real Chromium (apt-get install chromium)
+	$(BIN)/pytest -m browser -n 0
 
 test-services: setup-dev ## Tests of runner and commands on PostgreSQL and Redis, which it starts and stops
 	$(BIN)/python -m tests.services
@@ -76,6 +87,7 @@ lock: setup-dev ## Pin every dependency anew, within the ranges of pyproject.tom
 	$(LOCK) -o requirements.txt
 	$(LOCK) --extra services -c requirements.txt -o requirements-services.txt
 	$(LOCK) --extra services --group dev -c requirements-services.txt -o requirements-dev.txt
+	$(LOCK) --extra services --group browser -c requirements-dev.txt -o requirements-browser.txt
 
 clean: ## Remove .venv and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -67,9 +67,20 @@ class Task(models.Model):
     revision = models.PositiveIntegerField(default=0, help_text="Grows when finished experiments are taken up again.")
     worked_s = models.FloatField(default=0.0, help_text="Seconds in which somebody worked on it.")
     ticked = models.FloatField(null=True, blank=True, help_text="Reading of the lease clock when they were counted.")
+    best = models.ForeignKey(
+        "Experiment",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The first experiment of the best feasible configuration so far.",
+    )
+    best_value = models.FloatField(null=True, blank=True, help_text="Its objective, over all its replicates.")
+    best_ratio = models.FloatField(null=True, blank=True, help_text="How many times better than the baseline.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["name", "run"], name="task_name_run")]
+        permissions = [("operate", "May create tasks and change what they do")]
         ordering: ClassVar = ["-id"]
 
     def __str__(self) -> str:
@@ -148,7 +159,14 @@ class Experiment(models.Model):
             ),
         ]
         # Claims and recovery look at the few unfinished rows only, however long the history is.
-        indexes = [models.Index(fields=["status", "task"], name="experiment_status")]
+        # Pages look at what finished last, of all or of one outcome, and count outcomes by task.
+        indexes = [
+            models.Index(fields=["status", "task"], name="experiment_status"),
+            models.Index(fields=["task", "status", "feasible"], name="experiment_outcome"),
+            models.Index(fields=["finished_at"], name="experiment_finished"),
+            models.Index(fields=["status", "finished_at"], name="experiment_status_finished"),
+            models.Index(fields=["total_s"], name="experiment_duration"),
+        ]
         ordering: ClassVar = ["task", "number"]
 
     def __str__(self) -> str:
@@ -173,6 +191,12 @@ class Slot(models.Model):
     name = models.CharField(max_length=200, blank=True)
     claim = models.CharField(max_length=32, blank=True)
     foreign = models.TextField(blank=True, help_text="Who else fills it, in words.")
+    used_mib = models.PositiveIntegerField(null=True, blank=True, help_text="GPU memory in use.")
+    memory_mib = models.PositiveIntegerField(null=True, blank=True, help_text="GPU memory that there is.")
+    utilisation_percent = models.FloatField(null=True, blank=True, help_text="Share of time with a kernel on the GPU.")
+    temperature_c = models.FloatField(null=True, blank=True)
+    power_w = models.FloatField(null=True, blank=True)
+    read_at = models.DateTimeField(null=True, blank=True, help_text="When the GPU was read last.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["node", "index"], name="slot_of_node")]
@@ -205,6 +229,7 @@ class MeasurementRow(models.Model):
     message = models.TextField(blank=True)
     errors = models.JSONField(default=dict)
     extra = models.JSONField(default=dict)
+    gpu_use = models.JSONField(default=list, help_text="What each GPU was doing meanwhile; see runner/gpu_use.py.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["experiment", "index"], name="measurement_index")]

@@ -138,4 +138,44 @@
 
   localise(document);
   document.addEventListener("htmx:afterSwap", (event) => localise(event.detail.elt.parentElement || document));
+
+  // Copy buttons: data-copy is the id of the element whose text is copied
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    try {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.trim());
+      say("Copied.", "success");
+    } catch (error) {
+      say("The browser does not allow copying; select the text instead.", "warning");
+    }
+  });
+
+  // A link with data-dialog leads to a page that asks; here it is asked on top of this page
+
+  const dialog = document.getElementById("dialog");
+
+  async function ask(link) {
+    const answer = await fetch(link.href, { headers: { Accept: "text/html" } });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const question = page.querySelector("[data-question]");
+    if (!answer.ok || !question) throw new Error(String(answer.status));
+    dialog.replaceChildren(document.adoptNode(question));
+    dialog.showModal();
+  }
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-dialog]");
+    if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+      event.preventDefault();
+      ask(link).catch(() => (location.href = link.href));
+    }
+    if (event.target === dialog || event.target.closest("#dialog [data-close]")) {
+      event.preventDefault();
+      dialog.close();
+    }
+  });
+
+  window.autotuner = { say, lost, localise, isLive: () => isLive && !document.hidden };
 })();
