@@ -4,7 +4,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter
 
-from tuning.views import dashboard
+from tuning.views import dashboard, downloads, results, task
 
 
 class NumberConverter(IntConverter):
@@ -20,6 +20,15 @@ sign_in = LoginView.as_view(template_name="access/sign_in.html", redirect_authen
 urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
     path("now", dashboard.dashboard_now, name="dashboard-now"),
+    path("tasks/<pk:pk>", task.task, name="task"),
+    path("tasks/<pk:pk>/now", task.task_now, name="task-now"),
+    path("tasks/<pk:pk>/experiments", task.task_experiments, name="task-experiments"),
+    path("tasks/<pk:pk>/document.yaml", task.task_document, name="task-document"),
     path("sign-in", sign_in, name="sign-in"),
     path("sign-out", LogoutView.as_view(), name="sign-out"),
+    path("tasks/<pk:pk>/results", results.task_results, name="task-results"),
+    path("tasks/<pk:pk>/charts.json", results.task_charts, name="task-charts"),
+    path("tasks/<pk:pk>/compare", results.task_compare, name="task-compare"),
+    path("tasks/<pk:pk>/results.csv", downloads.task_csv, name="task-csv"),
+    path("tasks/<pk:pk>/results.json", downloads.task_json, name="task-json"),
 ]
