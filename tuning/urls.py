@@ -31,4 +31,12 @@ urlpatterns = [
     path("tasks/<pk:pk>/compare", results.task_compare, name="task-compare"),
     path("tasks/<pk:pk>/results.csv", downloads.task_csv, name="task-csv"),
     path("tasks/<pk:pk>/results.json", downloads.task_json, name="task-json"),
+    path("experiments", experiments.experiments, name="experiments"),
+    path("experiments/now", experiments.experiments_now, name="experiments-now"),
+    path("tasks/<pk:pk>/experiments/<pk:number>", experiment.experiment, name="experiment"),
+    path("tasks/<pk:pk>/experiments/<pk:number>/now", experiment.experiment_now, name="experiment-now"),
+    path("machines", machines.machines, name="machines"),
+    path("machines/now", machines.machines_now, name="machines-now"),
+    path("deployments", deployments.deployments, name="deployments"),
+    path("deployments/now", deployments.deployments_now, name="deployments-now"),
 ]
