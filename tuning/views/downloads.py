@@ -5,7 +5,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from tuning.models import Task
-from tuning.runner.export import as_json, dumps
+from tuning.runner.report import as_json, dumps
 from tuning.runner.results import TaskResults
 
 
