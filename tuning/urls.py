@@ -2,9 +2,21 @@
 
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, register_converter
-from django.urls.converters import IntConverter
+from django.urls.converters import IntConverter, StringConverter
 
-from tuning.views import dashboard, downloads, results, task
+from tuning.views import (
+    dashboard,
+    deployments,
+    downloads,
+    experiment,
+    experiments,
+    machines,
+    results,
+    search,
+    task,
+    task_actions,
+    tasks,
+)
 
 
 class NumberConverter(IntConverter):
@@ -13,13 +25,25 @@ class NumberConverter(IntConverter):
     regex = "[1-9][0-9]{0,8}"
 
 
+class ActionConverter(StringConverter):
+    """What can be done with a task."""
+
+    regex = "start|pause|resume|cancel|retry|restart|delete"
+
+
 register_converter(NumberConverter, "pk")
+register_converter(ActionConverter, "action")
 
 sign_in = LoginView.as_view(template_name="access/sign_in.html", redirect_authenticated_user=True)
 
 urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
     path("now", dashboard.dashboard_now, name="dashboard-now"),
+    path("search", search.search, name="search"),
+    path("tasks", tasks.tasks, name="tasks"),
+    path("tasks/now", tasks.tasks_now, name="tasks-now"),
+    path("tasks/act", task_actions.act_on_several, name="tasks-act"),
+    path("tasks/<pk:pk>/<action:action>", task_actions.act, name="task-act"),
     path("tasks/<pk:pk>", task.task, name="task"),
     path("tasks/<pk:pk>/now", task.task_now, name="task-now"),
     path("tasks/<pk:pk>/experiments", task.task_experiments, name="task-experiments"),

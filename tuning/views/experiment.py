@@ -1,0 +1,32 @@
+"""The page of one experiment: what was run, how long it took, what was measured, and why it failed."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from tuning.models import Experiment
+from tuning.views.live import LivePart
+
+
+@require_safe
+def experiment(request: HttpRequest, pk: int, number: int) -> HttpResponse:
+    """The page of experiment `number` of the task with id `pk`."""
+    row = _found(pk, number)
+    return render(request, "tuning/experiment.html", {"experiment": row, "now": _now(row).render(request)})
+
+
+@require_safe
+def experiment_now(request: HttpRequest, pk: int, number: int) -> HttpResponse:
+    """The part of it that changes by itself."""
+    return _now(_found(pk, number)).answer(request)
+
+
+def _found(pk: int, number: int) -> Experiment:
+    return get_object_or_404(Experiment.objects.select_related("task", "worker"), task_id=pk, number=number)
+
+
+def _now(row: Experiment) -> LivePart:
+    every_s = 2 if row.status in Experiment.UNFINISHED else None
+    url = reverse("experiment-now", args=[row.task_id, row.number])
+    return LivePart("experiment-now", url, "tuning/_experiment.html", every_s, {"experiment": row})

@@ -1,0 +1,24 @@
+"""Experiments of all tasks."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from tuning.views.live import LivePart
+
+
+@require_safe
+def experiments(request: HttpRequest) -> HttpResponse:
+    """The page."""
+    return render(request, "tuning/experiments.html", {"now": _now().render(request)})
+
+
+@require_safe
+def experiments_now(request: HttpRequest) -> HttpResponse:
+    """The part of it that changes by itself."""
+    return _now().answer(request)
+
+
+def _now() -> LivePart:
+    return LivePart("experiments-now", reverse("experiments-now"), "tuning/_experiments.html", 5)

@@ -1,0 +1,24 @@
+"""Who runs experiments, and on what."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from tuning.views.live import LivePart
+
+
+@require_safe
+def machines(request: HttpRequest) -> HttpResponse:
+    """The page."""
+    return render(request, "tuning/machines.html", {"now": _now().render(request)})
+
+
+@require_safe
+def machines_now(request: HttpRequest) -> HttpResponse:
+    """The part of it that changes by itself."""
+    return _now().answer(request)
+
+
+def _now() -> LivePart:
+    return LivePart("machines-now", reverse("machines-now"), "tuning/_machines.html", 5)
