@@ -27,12 +27,11 @@ class Section:
 
 MENU = (
     ("Overview", (("Dashboard", "dashboard", "dashboard"),)),
-    ("Autotuning", (("Experiments", "experiments", "experiments"),)),
+    ("Autotuning", (("Tasks", "tasks", "tasks"), ("Experiments", "experiments", "experiments"))),
     (
         "Infrastructure",
         (("Workers and GPUs", "workers", "machines"), ("Deployments", "deployments", "deployments")),
     ),
-    ("Administration", (("Data", "admin", "admin:index"),)),
 )
 
 
