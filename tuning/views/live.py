@@ -35,8 +35,12 @@ class LivePart:
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """The element, for the request by which it asks; 204 when nothing has changed."""
+        # What the part shows must not depend on what was seen: links that keep the query string would.
+        query = request.GET.copy()
+        seen = query.pop("seen", [""])[-1]
+        request.GET = query  # type: ignore[assignment]
         content, digest = self._content(request)
-        if self.every_s is not None and request.GET.get("seen") == digest:
+        if self.every_s is not None and seen == digest:
             return HttpResponse(status=204)
         return HttpResponse(self._element(content, digest))
 
