@@ -1,6 +1,6 @@
 """What the queue carries: wake-ups with an id. The rows are the truth; a message too many, or lost, does no harm."""
 
-from huey.contrib.djhuey import db_task
+from huey.contrib.djhuey import HUEY, db_task
 
 from tuning.models import Experiment, Worker
 from tuning.runner.dispatch import go_on
@@ -24,3 +24,8 @@ def run_experiment(pk: int) -> None:
 def wake(task: int) -> None:
     """Go on with a task that was started, resumed or found idle."""
     go_on([task], plans, run_experiment)
+
+
+def waiting() -> int:
+    """How many messages nobody has taken yet."""
+    return int(HUEY.pending_count())

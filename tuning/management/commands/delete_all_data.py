@@ -8,7 +8,7 @@ from huey.contrib.djhuey import HUEY
 
 from tuning.errors import ConflictError
 from tuning.management.base import TunerCommand
-from tuning.management.queue import QUEUE_ERRORS
+from tuning.queue import QUEUE_ERRORS
 from tuning.runner.instance import instance_id
 from tuning.runner.maintenance import contents, delete_all
 

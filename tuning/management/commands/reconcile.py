@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from tuning.management.base import TunerCommand
-from tuning.management.queue import wake
 from tuning.models import Task
+from tuning.queue import wake
 from tuning.runner.reconcile import reconcile
 
 

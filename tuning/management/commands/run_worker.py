@@ -17,8 +17,8 @@ from huey.contrib.djhuey import HUEY
 
 from tuning import tasks
 from tuning.management.base import TunerCommand
-from tuning.management.queue import QUEUE_ERRORS
 from tuning.models import Slot, Task
+from tuning.queue import QUEUE_ERRORS
 from tuning.runner import locks
 from tuning.runner.instance import instance_id
 from tuning.runner.reconcile import Action, reconcile, recover

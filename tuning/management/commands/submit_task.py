@@ -6,7 +6,7 @@ from typing import Any
 
 from tuning.management.base import TunerCommand
 from tuning.management.documents import accept
-from tuning.management.queue import wake, who_runs_it
+from tuning.queue import wake, who_runs_it
 from tuning.runner import lifecycle
 from tuning.runner.intake import create
 

@@ -10,8 +10,8 @@ from django.core.management.base import CommandError
 
 from tuning.management.base import TunerCommand, find_task
 from tuning.management.documents import accept
-from tuning.management.queue import wake, who_runs_it
 from tuning.models import Task
+from tuning.queue import wake, who_runs_it
 from tuning.runner import lifecycle
 from tuning.runner.maintenance import contents_of
 

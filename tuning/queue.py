@@ -1,4 +1,4 @@
-"""How commands wake the worker, and what they say when it will not hear of it soon."""
+"""The queue from outside: how the worker is woken, and what is said when it will not hear of it soon."""
 
 import contextlib
 import logging
@@ -28,6 +28,13 @@ def wake(task: int) -> None:
         tasks.wake(task)
     except QUEUE_ERRORS as error:
         logger.warning("the queue does not answer (%s); a worker finds task %s by itself within 30 s", error, task)
+
+
+def waiting() -> int:
+    """How many wake-ups no worker has taken yet; raises one of QUEUE_ERRORS when the queue does not answer."""
+    from tuning import tasks  # noqa: PLC0415 - see above
+
+    return tasks.waiting()
 
 
 def who_runs_it() -> str:
