@@ -28,10 +28,10 @@
     return {
       id: Number(row.dataset.id),
       number: number.textContent ? Number(number.textContent) : null,
-      at: Date.parse(time.dateTime),
+      at: Number(time.dataset.at),
       level: row.className.match(/log-(?!line)(\w+)/)[1],
       source: source.textContent.split(" ")[0],
-      experiment: row.dataset.experiment ? Number(row.dataset.experiment) : null,
+      experiment: Number(source.textContent.split(" ")[1]) || null,
       text: text.textContent,
     };
   }

@@ -130,9 +130,8 @@
       row.classList.toggle("is-current", line === this.current);
       row.dataset.id = line.id;
       time.textContent = clock(line.at);
-      time.dateTime = at.toISOString();
-      time.dataset.local = "";
-      time.title = time.dateTime.replace("T", " ").replace("Z", " UTC");
+      time.dataset.at = line.at;
+      time.title = at.toISOString().replace("T", " ").replace("Z", " UTC");
       row.append(
         span("number", line.number === null ? "" : line.number),
         time,
@@ -261,5 +260,4 @@
   }
 
   window.autotuner.LogWindow = LogWindow;
-  window.autotuner.logClock = clock;
 })();

@@ -19,7 +19,7 @@ LINES = 500
 """Lines of one piece at most."""
 SCAN_LINES = 20_000
 """Lines that are looked at for one piece, when only some are wanted."""
-COUNTED_LINES = 1_000_000
+COUNTED_LINES = 500_000
 """The longest log of which the lines are numbered."""
 TEXT_LINES = 2_000
 """Lines that are read at once for a download."""
