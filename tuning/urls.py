@@ -52,6 +52,7 @@ urlpatterns = [
     path("sign-in", sign_in, name="sign-in"),
     path("sign-out", LogoutView.as_view(), name="sign-out"),
     path("tasks/<pk:pk>/results", results.task_results, name="task-results"),
+    path("tasks/<pk:pk>/results/now", results.task_results_part, name="task-results-part"),
     path("tasks/<pk:pk>/charts.json", results.task_charts, name="task-charts"),
     path("tasks/<pk:pk>/compare", results.task_compare, name="task-compare"),
     path("tasks/<pk:pk>/results.csv", downloads.task_csv, name="task-csv"),

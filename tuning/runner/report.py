@@ -14,6 +14,12 @@ STEPS = ("deploy", "ready", "benchmark", "remove", "total")
 
 def as_json(results: TaskResults) -> dict[str, Any]:
     """One object with everything: task, objective, baseline, best and every experiment."""
+    experiments = [experiment_json(experiment) for experiment in results.experiments]
+    return {**answer_json(results), "experiments": experiments}
+
+
+def answer_json(results: TaskResults) -> dict[str, Any]:
+    """What `as_json` gives, without the experiments; reads no measurements."""
     objective = results.document.objective
     return {
         "task": {"id": results.task.pk, "name": results.task.name, "run": results.task.run},
@@ -29,7 +35,6 @@ def as_json(results: TaskResults) -> dict[str, Any]:
         "baseline": _configuration(results, results.baseline),
         "best": _configuration(results, results.best),
         "tied_with_best": [experiment.number for experiment in results.tied],
-        "experiments": [_experiment(experiment) for experiment in results.experiments],
     }
 
 
@@ -55,7 +60,8 @@ def _configuration(results: TaskResults, experiment: Experiment | None) -> dict[
     }
 
 
-def _experiment(experiment: Experiment) -> dict[str, Any]:
+def experiment_json(experiment: Experiment) -> dict[str, Any]:
+    """One experiment with its measurements."""
     return {
         "number": experiment.number,
         "replicate": experiment.replicate,
