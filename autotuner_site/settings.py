@@ -26,7 +26,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "autotuner_site.compression.CompressedStatic",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # It adds a random length to each answer, and CSRF tokens are masked: the length of a page tells no secret (BREACH).
+    "django.middleware.gzip.GZipMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
