@@ -5,9 +5,9 @@
 (function () {
   "use strict";
 
-  const CHUNK_LINES = 200;
+  const CHUNK_LINES = 100;
   const MOST_LINES = 200000;
-  const MARGIN_PX = 1200;
+  const MARGIN_PX = 800;
 
   function twoDigits(number) {
     return String(number).padStart(2, "0");

@@ -365,9 +365,7 @@ def test_the_number_of_queries_does_not_grow_with_the_log(admin_client: Client, 
     for part in ("log", "log-lines"):
         counts = []
         for _ in range(2):
-            with CaptureQueriesContext(
-                connection,
-            ) as queries:
+            with CaptureQueriesContext(connection) as queries:
                 assert admin_client.get(address(owner, part) + query).status_code == 200
             counts.append(len(queries))
             for row in rows:
