@@ -11,7 +11,6 @@
   const TYPING_MS = 150;
   const EDGE_PX = 1000;
   const MOST_CATCHING_UP = 40;
-  const GATEWAY_ERRORS = [502, 503, 504];
 
   class Refused extends Error {}
 
@@ -107,7 +106,7 @@
         const answer = await fetch(this.url + "?" + query, { headers: { "HX-Request": "true" }, signal: asked.signal });
         if (answer.status === 204) return null;
         if (answer.ok) return await answer.json();
-        if (GATEWAY_ERRORS.includes(answer.status)) throw new Error("The server is away.");
+        if (answer.status >= 500) throw new Error("The server answered " + answer.status + ".");
         throw new Refused(answer.headers.get("X-Reason") || "The server answered " + answer.status + ".");
       } finally {
         clearTimeout(timer);
