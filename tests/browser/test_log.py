@@ -59,7 +59,7 @@ def wait_for_view(page: Page, text: str) -> None:
 
 def numbers_without_gap(page: Page, first: int, last: int) -> None:
     """The lines that are elements are these, each once, in order, with their numbers."""
-    expect(page.locator(".log-line").last.locator(".text")).to_have_text(f"line {last}")
+    expect(page.locator(".log-line").last.locator(".text")).to_have_text(f"line {last}", timeout=20_000)
     assert shown(page) == [f"line {number}" for number in range(first, last + 1)]
     assert page.locator(".log-line .number").all_text_contents() == [str(number) for number in range(first, last + 1)]
 
@@ -209,6 +209,41 @@ def test_a_server_that_goes_away_and_comes_back_leaves_no_gap(own_site: Site, pa
     numbers_without_gap(page, 1, 26)
 
 
+def test_a_server_that_fails_now_and_then_leaves_no_gap(site: Site, page: Page, troubles: Troubles) -> None:
+    troubles.expect("500", "503")
+    log = written_log(site, 5)
+    page.goto(log.path)
+    state(page, "Live")
+    failures = [500, 503]
+    page.route("**/log/lines?*", lambda route: route.fulfill(status=failures.pop()) if failures else route.continue_())
+    log.write(5)
+    numbers_without_gap(page, 1, 10)
+    assert failures == []
+
+
+def test_whoever_is_not_signed_in_any_more_is_told_so_once(site: Site, page: Page, troubles: Troubles) -> None:
+    troubles.expect("403")
+    log = written_log(site, 5)
+    page.goto(log.path)
+    state(page, "Live")
+    page.context.clear_cookies()
+    state(page, "Stopped")
+    expect(page.locator(".toast")).to_have_count(1)
+    expect(page.locator(".toast")).to_contain_text("not signed in any more")
+
+
+def test_a_run_is_watched_to_its_last_line(site: Site, page: Page) -> None:
+    """Pitfall E2b, with a worker that writes: what is on the page at the end is what is in the database."""
+    task = site.submit(parameters={"max-num-seqs": [8, 16]})
+    page.goto(f"/tasks/{task}/log")
+    expect(page.locator("[data-log-state]")).to_have_text("Complete", timeout=60_000)
+    kept = [text for (text,) in site.query("select text from tuning_logline where task_id = ? order by id", task)]
+    assert kept[-1].startswith("completed")
+    box(page).evaluate("(box) => (box.style.height = '20000px')")
+    expect(page.locator(".log-line")).to_have_count(len(kept))
+    assert shown(page) == kept
+
+
 @pytest.fixture
 def mixed(site: Site) -> WrittenLog:
     """Some lines of each level and source."""
@@ -326,6 +361,10 @@ def test_lines_are_copied_and_all_of_them_downloaded(site: Site, page: Page) -> 
     copied = page.evaluate("navigator.clipboard.readText()").splitlines()
     assert copied[-1] == "2026-01-02T03:04:05.000Z info    engine        line 600"
     assert 10 < len(copied) < 60
+    page.locator(".log-line .text").last.click(click_count=3)
+    do(page, "copy")
+    expect(page.locator(".toast").last).to_have_text("Copied a line.")
+    assert page.evaluate("navigator.clipboard.readText()").endswith(" line 600")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == f"task-{log.task}-experiment-1-log.txt"
