@@ -65,7 +65,7 @@
     return typeof value === "number" && Number.isFinite(value);
   }
 
-  // The mean of each configuration that met the SLO every time, by its name
+  // The mean of each configuration that met the SLO every time, by the number of its first experiment
   function worth(key) {
     const groups = new Map();
     for (const one of byNumber) {
@@ -190,7 +190,7 @@
       chart.config.options.scales.y.type = picked("log", false) ? "logarithmic" : "linear";
       chart.config.options.scales.y.title.text = title(metric(chosen()));
       chart.config.options.scales.x.min = 0;
-      chart.config.options.scales.x.max = Math.max(2, ...byNumber.map((one) => one.number)) + 1;
+      chart.config.options.scales.x.max = Math.max(2, ...byNumber.map((one) => one.number));
       chart.$marks.lines = baselineMark(chosen());
       return chart;
     };

@@ -73,7 +73,7 @@ def _lasting(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "objective": {"label": snapshot.label, "unit": snapshot.unit, "direction": snapshot.direction},
         "metrics": [_metric(metric) for metric in _metrics(snapshot).values()],
-        "limits": limits(document.slo),
+        "limits": {key: _metrics(snapshot)[key].shown(limit) for key, limit in limits(document.slo).items()},
         "parameters": [_axis(axis) for axis in parameter_axes(document)],
         "load_points": [str(point) for point in document.workload.load_points],
     }
@@ -88,9 +88,8 @@ def _metric(metric: Metric) -> dict[str, str]:
     return {
         "key": metric.key,
         "label": metric.label,
-        "unit": metric.unit,
+        "unit": metric.shown_unit,
         "direction": metric.direction,
-        "column": f"{metric.column}.{metric.statistic}" if metric.statistic else metric.column,
     }
 
 
@@ -105,7 +104,11 @@ def _configuration(row: Experiment | None, value: float | None) -> dict[str, Any
 def _experiments(snapshot: Snapshot, rows: Sequence[Experiment], *, points: bool) -> list[dict[str, Any]]:
     axes = parameter_axes(snapshot.document)
     drawn = _drawn_points(snapshot, rows) if points else {}
-    return [{**_experiment(row, axes), "points": drawn.get(row.pk, [])} for row in rows]
+    first = snapshot.first_of_configuration
+    return [
+        {**_experiment(row, axes), "configuration": first[row.parameters_hash], "points": drawn.get(row.pk, [])}
+        for row in rows
+    ]
 
 
 def _experiment(row: Experiment, axes: Iterable[ParameterAxis]) -> dict[str, Any]:
@@ -114,7 +117,6 @@ def _experiment(row: Experiment, axes: Iterable[ParameterAxis]) -> dict[str, Any
         "outcome": outcome(row.status, row.feasible),
         "baseline": row.is_baseline,
         "replicate": row.replicate,
-        "configuration": row.parameters_hash[:12],
         "value": finite(row.value),
         "seconds": finite(row.total_s),
         "gpus": row.gpus,
@@ -132,7 +134,9 @@ def _drawn_points(snapshot: Snapshot, rows: Sequence[Experiment]) -> dict[int, l
     drawn: dict[int, list[list[Any]]] = {}
     for values in _measurements(gpus):
         if not values["reason"]:
-            numbers = [_short(metric.read(values, gpus[values["experiment_id"]])) for metric in known.values()]
+            numbers = [
+                _short(metric.shown(metric.read(values, gpus[values["experiment_id"]]))) for metric in known.values()
+            ]
             point = [values["index"], int(meets(values, limit_of, known)), *numbers]
             drawn.setdefault(values["experiment_id"], []).append(point)
     return drawn

@@ -9,14 +9,17 @@ from pydantic import JsonValue
 from tuning.document.space import same_text
 from tuning.document.workload import LoadPoint
 from tuning.models import Experiment, MeasurementRow, Task
-from tuning.overview.metrics import COLUMNS, Metric, finite, metrics
+from tuning.overview.metrics import COLUMNS, ERROR_RATE, Metric, finite, metrics
 from tuning.overview.progress import document_of, outcome
 from tuning.runner.report import STEPS
 from tuning.runner.results import configuration_result
 from tuning.scoring.comparison import ratio_to_baseline
 from tuning.scoring.objectives import Direction, direction, label, unit
 
-HEADLINE = ("output_tokens_per_s", "requests_per_s", "goodput_requests_per_s", "error_rate")
+HEADLINE = (
+    *("output_tokens_per_s", "output_tokens_per_s/gpu", "requests_per_s", "goodput_requests_per_s"),
+    ERROR_RATE,
+)
 STATISTICS = ("p50", "p99")
 
 
@@ -124,7 +127,7 @@ def _loads(task: Task, rows: Sequence[Experiment]) -> Iterable[Load]:
     document = document_of(task)
     per_gpu = len({row.gpus for row in rows}) > 1
     known = metrics(document.slo, per_gpu=per_gpu)
-    headline = {*HEADLINE, *(f"{key}/gpu" for key in HEADLINE), *_latency_keys(document.slo.statistics, known)}
+    headline = {*HEADLINE, *_latency_keys(document.slo.statistics, known)}
     measured = _measured(rows)
     for index, point in enumerate(document.workload.load_points):
         at = [measured.get((row.pk, index)) for row in rows]
@@ -145,8 +148,8 @@ def _measured(rows: Iterable[Experiment]) -> dict[tuple[int, int], dict[str, Any
 
 
 def _metric_line(metric: Metric, rows: Sequence[Experiment], at: Sequence[dict[str, Any] | None]) -> Line:
-    values = [metric.read(one, row.gpus) if one else None for row, one in zip(rows, at, strict=True)]
-    return _line(metric.label, metric.unit, values, metric.direction)
+    values = [metric.shown(metric.read(one, row.gpus)) if one else None for row, one in zip(rows, at, strict=True)]
+    return _line(metric.label, metric.shown_unit, values, metric.direction)
 
 
 def _line(title: str, unit: str, numbers: Sequence[float | None], better: Direction) -> Line:

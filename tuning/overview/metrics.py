@@ -41,12 +41,21 @@ class Metric:
     @property
     def title(self) -> str:
         """The name with the unit."""
-        return f"{self.label} ({self.unit})" if self.unit else self.label
+        return f"{self.label} ({self.shown_unit})" if self.shown_unit else self.label
 
     @property
     def path(self) -> str:
         """How a query reaches it from a measurement, for sorting; a share of errors has none of its own."""
         return f"{self.column}__{self.statistic}" if self.statistic else self.column
+
+    @property
+    def shown_unit(self) -> str:
+        """The unit of what `shown` gives: shares are shown in percent."""
+        return "%" if self.key == ERROR_RATE else self.unit
+
+    def shown(self, value: float | None) -> float | None:
+        """A value of it, or a limit to it, as a person reads it, in `shown_unit`."""
+        return 100 * value if value is not None and self.key == ERROR_RATE else value
 
     def read(self, row: Mapping[str, Any], gpus: int = 1) -> float | None:
         """Its value in `row`, the columns COLUMNS of a MeasurementRow by name; None unless it is a finite number."""

@@ -6,13 +6,13 @@ Read without what only one experiment's page shows, and never more than MOST of 
 from dataclasses import dataclass
 from functools import cached_property
 
-from django.db.models import F, Max, Q, QuerySet, Sum
+from django.db.models import F, Max, Q, Sum
 from pydantic import JsonValue
 
 from tuning.document.task import TaskDocument
 from tuning.engines.registry import engine_for
 from tuning.models import Experiment, Task
-from tuning.overview.metrics import Metric, metrics
+from tuning.overview.metrics import Metric, finite, metrics
 from tuning.overview.progress import Counts, counts_of, document_of
 from tuning.runner.results import TaskResults
 from tuning.scoring.comparison import Result, ratio_to_baseline
@@ -95,6 +95,11 @@ class Snapshot:
         return {result.key: result for result in self.results.ranking.ordered}
 
     @cached_property
+    def first_of_configuration(self) -> dict[str, int]:
+        """The number of the first experiment of each configuration, by its hash."""
+        return {row.parameters_hash: row.number for row in reversed(self.rows)}
+
+    @cached_property
     def best_value(self) -> float | None:
         """The objective of the best configuration, over its replicates."""
         return self._value(self.best)
@@ -155,11 +160,15 @@ def parameter(row: Experiment, name: str) -> JsonValue:
     return value
 
 
-def _rows(task: Task, finished: int) -> "QuerySet[Experiment]":
+def _rows(task: Task, finished: int) -> list[Experiment]:
+    """Read them; an objective that is no finite number counts as none."""
     rows = task.experiments.filter(status__in=Experiment.FINISHED)
     if finished > MOST:
         rows = rows.filter(_newest_or_best(task))
-    return rows.only(*_COLUMNS).order_by("number")
+    found = list(rows.only(*_COLUMNS).order_by("number"))
+    for row in found:
+        row.value = finite(row.value)
+    return found
 
 
 def _newest_or_best(task: Task) -> Q:

@@ -14,16 +14,17 @@ from tuning.overview.progress import outcome
 from tuning.overview.results import Snapshot
 
 MOST_ROWS = 100
+MOST_RANKED = 50
 """Rows of one table; the files have all."""
 
 
 @dataclass(frozen=True)
 class ExperimentLine:
-    """An experiment in a table; `so_far` is the best value up to it, over all replicates."""
+    """An experiment in a table: `reason` is why it does not count, `so_far` the best value up to it."""
 
     row: Experiment
     outcome: str
-    words: str
+    reason: str
     value: float | None
     ratio: float | None
     so_far: float | None
@@ -61,7 +62,7 @@ def history_lines(snapshot: Snapshot) -> list[ExperimentLine]:
 
 def ranked_lines(snapshot: Snapshot) -> list[ExperimentLine]:
     """The best experiments, and the baseline wherever it stands."""
-    ranked = snapshot.ranked(MOST_ROWS)
+    ranked = snapshot.ranked(MOST_RANKED)
     if snapshot.baseline and snapshot.baseline not in ranked:
         ranked.append(snapshot.baseline)
     return [_line(snapshot, row, None) for row in ranked]
@@ -87,7 +88,7 @@ def _line(snapshot: Snapshot, row: Experiment, so_far: float | None) -> Experime
     return ExperimentLine(
         row=row,
         outcome=outcome(row.status, row.feasible),
-        words=_words(snapshot, row),
+        reason=_reason(snapshot, row),
         value=finite(row.value),
         ratio=snapshot.ratio(finite(row.value)),
         so_far=so_far,
@@ -96,16 +97,14 @@ def _line(snapshot: Snapshot, row: Experiment, so_far: float | None) -> Experime
     )
 
 
-def _words(snapshot: Snapshot, row: Experiment) -> str:
-    match outcome(row.status, row.feasible):
-        case "infeasible":
-            missed = str(row.missed[0]) if row.missed else "the SLO"
-            several = len(snapshot.document.workload.load_points) > 1
-            return f"misses {missed if several else missed.rpartition(': ')[2]}"
-        case "failed":
-            return str(row.reason or "failed").replace("_", " ")
-        case _:
-            return "within the SLO"
+def _reason(snapshot: Snapshot, row: Experiment) -> str:
+    if row.status == Experiment.Status.FAILED:
+        return str(row.reason).replace("_", " ")
+    if row.feasible or not row.missed:
+        return ""
+    several = len(snapshot.document.workload.load_points) > 1
+    missed = str(row.missed[0])
+    return missed if several else missed.rpartition(": ")[2]
 
 
 def point_table(snapshot: Snapshot) -> PointTable:
@@ -133,5 +132,5 @@ def _point(snapshot: Snapshot, row: Experiment, values: Mapping[str, Any], shown
     load = LoadPoint(**{name: values[name] for name in ("scenario", "concurrency", "request_rate_per_s")})
     kept = meets(values, limits(snapshot.document.slo), snapshot.metrics)
     words = str(values["reason"]).replace("_", " ") or ("within the SLO" if kept else "misses the SLO")
-    numbers = tuple(metric.read(values, row.gpus) for metric in shown)
+    numbers = tuple(metric.shown(metric.read(values, row.gpus)) for metric in shown)
     return PointLine(row.number, row == snapshot.best, row.is_baseline, load, words, numbers)

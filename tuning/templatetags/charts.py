@@ -6,6 +6,7 @@ from tuning.models import Task
 from tuning.overview import findings
 from tuning.overview.results import Snapshot, version
 from tuning.overview.tables import ExperimentLine, history_lines
+from tuning.runner.table import significant
 
 register = template.Library()
 
@@ -35,6 +36,14 @@ def data_version(snapshot: Snapshot) -> str:
 
 
 @register.simple_tag
+def figure(value: float | None) -> str:
+    """A number without its unit, with its sensible digits; nothing is plainly 0."""
+    return "0" if value == 0 else significant(value)
+
+
+@register.simple_tag
 def percent(value: float | None) -> str:
-    """A difference with its sign: `+12 %`."""
-    return "" if value is None else f"{value:+,.3g} %".replace("-", "\N{MINUS SIGN}")
+    """A difference with its sign: `+12.3 %`."""
+    if value is None:
+        return ""
+    return f"{value:+,.{0 if abs(value) >= 100 else 1}f} %".replace("-", "\N{MINUS SIGN}")
