@@ -73,8 +73,9 @@ def _measured(options: argparse.Namespace, full: Path, small: Path, empty: Path,
             timings[folder] = {_key(one): timing(server, one["path"], options.requests) for one in found[folder]}
             if folder == full:
                 (page,) = [one["path"] for one in found[full] if _key(one) == ("task", "running", "")]
-                first = first_load(server, page)
-                idle = {path: answer.wire_bytes for path, answer in idle_polls(server, page)}
+                both = (page, f"{page}/results")
+                first = {path: first_load(server, path) for path in both}
+                idle = {poll: answer.wire_bytes for path in both for poll, answer in idle_polls(server, path)}
                 load = _load(server, full, page, options)
     lines = [
         Line(one["path"], one["kind"], one["whose"], queries[one["path"]],

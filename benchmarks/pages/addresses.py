@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def addresses() -> list[dict[str, str]]:
-    """Address, name, kind (page, part, poll or file) and whose rows it shows, of everything that this data folder has."""
+    """Address, name, kind (page, part, poll or file) and whose rows it shows, of all that this data folder has."""
     found = []
     names = [(str(one.name), list(one.pattern.converters)) for one in urls.urlpatterns if isinstance(one, URLPattern)]
     for name, parameters in names:

@@ -44,7 +44,7 @@ class Numbers:
 
     rows: str
     lines: Sequence[Line]
-    first: Transfer
+    first: Mapping[str, Transfer]
     idle: Mapping[str, int]
     load: Load
     tabs: int
@@ -65,11 +65,10 @@ def tables(numbers: Numbers) -> Iterator[str]:
     yield f"\nHistory: {numbers.rows}. One request at a time over one connection, gzip included.\n"
     for kind, title in TITLES.items():
         yield from _table(title, [line for line in numbers.lines if line.kind == kind])
-    yield (
-        f"The page of a running task takes {numbers.first.wire_bytes / 1000:.0f} kB over the wire in "
-        f"{numbers.first.requests} requests on first load (target {FIRST_LOAD_KB:.0f} kB).\n"
-    )
-    yield "| idle poll of it | bytes |\n|---|--:|"
+    yield "| first load of a running task's page, with all its files | requests | kB |\n|---|--:|--:|"
+    for path, first in numbers.first.items():
+        yield f"| `{path}` | {first.requests} | {first.wire_bytes / 1000:.0f} |"
+    yield "\n| idle poll of it | bytes |\n|---|--:|"
     yield from (f"| `{path}` | {size:,} |" for path, size in numbers.idle.items())
     yield from _load_table(numbers)
 
@@ -117,6 +116,7 @@ def missed(numbers: Numbers) -> Iterator[str]:
                         (numbers.load.failed, "failed requests"), (numbers.load.locked, "times locked")):  # fmt: skip
         if count:
             yield f"{count} {what}"
-    if numbers.first.wire_bytes > 1000 * FIRST_LOAD_KB:
-        yield f"first load {numbers.first.wire_bytes / 1000:.0f} kB > {FIRST_LOAD_KB:.0f} kB"
+    for path, first in numbers.first.items():
+        if first.wire_bytes > 1000 * FIRST_LOAD_KB:
+            yield f"first load of {path} {first.wire_bytes / 1000:.0f} kB > {FIRST_LOAD_KB:.0f} kB"
     yield from (f"idle poll {path}: {size} bytes" for path, size in numbers.idle.items() if size > 1000 * IDLE_KB)
