@@ -1,6 +1,7 @@
 // The log of a task or of an experiment: new lines come by themselves, older ones on scrolling up. What the server
 // rendered is taken over at the start. Between the first and the last line no wanted one is missing, ever: the places
-// `first` and `last` are those up to which the server has looked, and every request begins at one of them.
+// `first` and `last` are those up to which the server has looked, and every request begins at one of them. Who follows
+// a log that grows by more than an answer holds sees its end only, and the lines before it on scrolling up.
 (function () {
   "use strict";
 
@@ -10,7 +11,6 @@
   const ANSWER_MS = 20000;
   const TYPING_MS = 150;
   const EDGE_PX = 1000;
-  const MOST_CATCHING_UP = 40;
 
   class Refused extends Error {}
 
@@ -56,7 +56,7 @@
       this.isOwnPage = ownPage !== undefined;
       this.isFollowing = !this.newer;
       this.isPaused = this.isCleared = this.isStopped = false;
-      this.failures = this.catchingUp = 0;
+      this.failures = 0;
       this.busy = {};
       this.asked = new AbortController();
       const lines = [...this.box.querySelectorAll(".log-line")].map(lineIn);
@@ -100,6 +100,7 @@
       const query = this.filters();
       const asked = this.asked;
       if (direction) query.set(direction, from.id);
+      if (direction === "after" && this.isFollowing) query.set("skip", "on");
       if (from && from.number !== null) query.set("number", from.number);
       const timer = setTimeout(() => asked.abort(), ANSWER_MS);
       try {
@@ -168,8 +169,11 @@
 
     take(answer) {
       const wasFollowing = this.isFollowing;
-      this.catchingUp = answer.newer ? this.catchingUp + 1 : 0;
-      if (wasFollowing && this.catchingUp > MOST_CATCHING_UP) return this.restart();
+      if (answer.skipped) {
+        this.lines.clear();
+        this.first = place(...answer.first);
+        this.older = answer.older;
+      }
       this.lines.append(answer.lines.map(lineOf));
       this.last = place(...answer.last);
       this.newer = answer.newer;
@@ -212,7 +216,6 @@
       this.lines.clear();
       this.isFollowing = !oldest;
       this.isCleared = this.isStopped = false;
-      this.catchingUp = 0;
       this.first = this.last = place(0, 0);
       this.older = this.newer = false;
       await this.get(oldest ? "after" : "", oldest ? this.first : null, (answer) => {

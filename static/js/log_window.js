@@ -239,6 +239,8 @@
       const row = chunk.element.children[chunk.lines.indexOf(line)];
       row.classList.add("is-current");
       this.box.scrollTop = row.offsetTop - this.box.clientHeight / 2;
+      const mark = row.querySelector("mark");
+      if (mark) mark.scrollIntoView({ block: "nearest", inline: "nearest" });
     }
 
     // Lines with a text

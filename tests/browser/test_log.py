@@ -95,13 +95,22 @@ def test_new_lines_come_once_each_and_the_view_stays_at_the_end(site: Site, page
     numbers_without_gap(page, 1, 140)
 
 
-def test_more_lines_than_one_answer_holds_are_all_fetched(site: Site, page: Page) -> None:
+def test_of_more_lines_than_one_answer_holds_the_last_are_shown_and_the_others_on_scrolling_up(
+    site: Site, page: Page
+) -> None:
     log = written_log(site, 1)
     page.goto(log.path)
     state(page, "Live")
     log.write(1800)
     wait_for_view(page, "line 1801")
-    expect(page.locator("[data-log-note]")).to_have_text("1,801 lines")
+    note = page.locator("[data-log-note]")
+    expect(note).to_have_text("500 lines, older ones on scrolling up")
+    for text in ("1,000 lines, older ones on scrolling up", "1,500 lines, older ones on scrolling up", "1,801 lines"):
+        box(page).evaluate("(box) => (box.scrollTop = 0)")
+        expect(note).to_have_text(text)
+    box(page).evaluate("(box) => (box.style.height = '40000px')")
+    expect(page.locator(".log-line")).to_have_count(1801)
+    numbers_without_gap(page, 1, 1801)
 
 
 def test_scrolling_up_ends_following_and_a_button_goes_on(site: Site, page: Page) -> None:

@@ -163,6 +163,23 @@ def test_more_wanted_lines_than_one_piece_holds_come_in_several(admin_client: Cl
     assert numbers(rest) + numbers(found) == list(range(1, 2 * (LINES + 10), 2))
 
 
+@pytest.mark.parametrize("query", [{}, {"level": "warning"}])
+def test_who_follows_a_fast_log_may_skip_to_its_end_and_is_told_so(admin_client: Client, query: Any) -> None:
+    row = active()
+    write(row, 3, level="error")
+    seen = asked(admin_client, row, **query)
+    write(row, LINES, level="error")
+    near = asked(admin_client, row, skip="on", **query, **cursor(seen, "last"))
+    assert (numbers(near), near["skipped"]) == (list(range(4, LINES + 4)), False)
+    assert admin_client.get(address(row), {"skip": "on", **query, **cursor(near, "last")}).status_code == 204
+    write(row, SCAN_LINES, level="error")
+    far = asked(admin_client, row, skip="on", **query, **cursor(seen, "last"))
+    assert numbers(far) == list(range(SCAN_LINES + 4, SCAN_LINES + LINES + 4))
+    assert (far["skipped"], far["older"], far["newer"]) == (True, True, False)
+    older = asked(admin_client, row, **query, **cursor(far, "first"))
+    assert numbers(older)[-1] == SCAN_LINES + 3
+
+
 def test_nothing_new_costs_next_to_nothing(admin_client: Client) -> None:
     """Pitfall E3: an idle poll is an empty answer."""
     row = active()

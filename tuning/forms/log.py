@@ -20,7 +20,8 @@ SOURCES = (("", "All sources"), *LogLine.Source.choices)
 class LogForm(forms.Form):
     """`level` is the least one, `q` what a line has to hold; `after` and `before` are ids of lines.
 
-    `number` is the number of that line in the whole log, which only whoever asks can say at no cost.
+    `number` is the number of that line in the whole log, which only whoever asks can say at no cost. With `skip`, what
+    is more than one piece is left out up to the end.
     """
 
     level = forms.ChoiceField(required=False, choices=LEVELS, label="Level")
@@ -29,6 +30,7 @@ class LogForm(forms.Form):
     after = forms.IntegerField(required=False, min_value=0, max_value=MAX_ID, widget=forms.HiddenInput)
     before = forms.IntegerField(required=False, min_value=1, max_value=MAX_ID, widget=forms.HiddenInput)
     number = forms.IntegerField(required=False, min_value=0, max_value=MAX_ID, widget=forms.HiddenInput)
+    skip = forms.BooleanField(required=False, widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:
         """One direction only."""

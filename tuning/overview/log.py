@@ -6,7 +6,7 @@ the task or the experiment.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -86,7 +86,8 @@ class Slice:
     """Lines in the order of their ids, without a gap between the places `first` and `last`, which were looked at.
 
     `has_older` and `has_newer` say whether there may be more beyond, `is_growing` whether lines may still be written;
-    the latter was known before the lines were read, so that the last ones cannot slip through in between.
+    the latter was known before the lines were read, so that the last ones cannot slip through in between. With
+    `has_skipped` it begins later than where it was asked to.
     """
 
     lines: list[Line]
@@ -95,6 +96,7 @@ class Slice:
     has_older: bool
     has_newer: bool
     is_growing: bool
+    has_skipped: bool = False
 
 
 def is_growing(owner: Owner) -> bool:
@@ -109,13 +111,7 @@ def is_growing(owner: Owner) -> bool:
 
 def newest(owner: Owner, wanted: Wanted = ALL) -> Slice:
     """The end of the log."""
-    growing = is_growing(owner)
-    last = _lines_of(owner).order_by("-id").values_list("id", flat=True).first()
-    if last is None:
-        return Slice([], START, START, has_older=False, has_newer=False, is_growing=growing)
-    count = _lines_of(owner).filter(id__lte=last).order_by()[: COUNTED_LINES + 1].count()
-    end = Place(last + 1, count + 1 if count <= COUNTED_LINES else None)
-    return _before(owner, end, wanted, has_newer=False, is_growing=growing)
+    return _end(owner, START, wanted, is_growing=is_growing(owner))
 
 
 def before(owner: Owner, place: Place, wanted: Wanted = ALL) -> Slice:
@@ -125,10 +121,22 @@ def before(owner: Owner, place: Place, wanted: Wanted = ALL) -> Slice:
 
 def after(owner: Owner, place: Place, wanted: Wanted = ALL) -> Slice:
     """What comes after a line; its beginning, when that is much."""
+    return _after(owner, place, wanted, is_growing=is_growing(owner))
+
+
+def latest(owner: Owner, place: Place, wanted: Wanted = ALL) -> Slice:
+    """What comes after a line or, when that is more than one piece, the end of the log only."""
     growing = is_growing(owner)
+    most = _most(wanted)
+    if _lines_of(owner).filter(id__gt=place.id).order_by("id")[most : most + 1].exists():
+        return replace(_end(owner, place, wanted, is_growing=growing), has_skipped=True)
+    return _after(owner, place, wanted, is_growing=growing)
+
+
+def _after(owner: Owner, place: Place, wanted: Wanted, *, is_growing: bool) -> Slice:
     window = _Window.of(_lines_of(owner).filter(id__gt=place.id).order_by("id"), place, 1, wanted)
     first, last = window.places or (place, place)
-    return Slice(window.lines, first, last, has_older=place.id > 0, has_newer=window.goes_on, is_growing=growing)
+    return Slice(window.lines, first, last, has_older=place.id > 0, has_newer=window.goes_on, is_growing=is_growing)
 
 
 def text(owner: Owner) -> Iterator[str]:
@@ -156,7 +164,7 @@ class _Window:
     @classmethod
     def of(cls, lines: "QuerySet[LogLine]", place: Place, step: int, wanted: Wanted) -> "_Window":
         """`lines` are ordered away from `place`; `step` is what their numbers grow by."""
-        most = LINES if wanted.is_all else SCAN_LINES
+        most = _most(wanted)
         ids = list(lines.values_list("id", flat=True)[: most + 1])
         if not ids:
             return cls([], None, goes_on=False)
@@ -170,10 +178,27 @@ class _Window:
         return cls(found[::step], (ends[::step][0], ends[::step][1]), goes_on=len(ids) > len(seen))
 
 
+def _end(owner: Owner, since: Place, wanted: Wanted, *, is_growing: bool) -> Slice:
+    """The end of the log, whose lines are counted from a place on."""
+    new = _lines_of(owner).filter(id__gt=since.id)
+    last = new.order_by("-id").values_list("id", flat=True).first()
+    if last is None:
+        return Slice([], since, since, has_older=False, has_newer=False, is_growing=is_growing)
+    count = 0 if since.number is None else new.filter(id__lte=last).order_by()[: COUNTED_LINES + 1].count()
+    is_counted = since.number is not None and count <= COUNTED_LINES
+    end = Place(last + 1, (since.number or 0) + count + 1 if is_counted else None)
+    return _before(owner, end, wanted, has_newer=False, is_growing=is_growing)
+
+
 def _before(owner: Owner, place: Place, wanted: Wanted, *, has_newer: bool, is_growing: bool) -> Slice:
     window = _Window.of(_lines_of(owner).filter(id__lt=place.id).order_by("-id"), place, -1, wanted)
     first, last = window.places or (place, place)
     return Slice(window.lines, first, last, has_older=window.goes_on, has_newer=has_newer, is_growing=is_growing)
+
+
+def _most(wanted: Wanted) -> int:
+    """How many lines are looked at for one piece."""
+    return LINES if wanted.is_all else SCAN_LINES
 
 
 def _lines_of(owner: Owner) -> "QuerySet[LogLine]":

@@ -144,7 +144,8 @@ def _url(owner: Owner, what: str) -> str:
 
 def _slice(owner: Owner, form: LogForm) -> Slice:
     if (place := form.place("after")) is not None:
-        return log.after(owner, place, form.wanted)
+        read = log.latest if form.cleaned_data["skip"] else log.after
+        return read(owner, place, form.wanted)
     if (place := form.place("before")) is not None:
         return log.before(owner, place, form.wanted)
     return log.newest(owner, form.wanted)
@@ -176,6 +177,7 @@ def _lines(owner: Owner, request: HttpRequest) -> HttpResponse:
             "older": found.has_older,
             "newer": found.has_newer,
             "growing": found.is_growing,
+            "skipped": found.has_skipped,
         },
         json_dumps_params={"separators": (",", ":"), "ensure_ascii": False},
     )
