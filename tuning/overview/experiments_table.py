@@ -107,6 +107,7 @@ class Line:
 
     number: int
     outcome: str
+    reason: str
     is_best: bool
     marks: tuple[str, ...]
     parameters: tuple[Cell, ...]
@@ -252,6 +253,7 @@ def _line(row: Experiment, task: Task, standing: Standing, choice: Choice, measu
     return Line(
         number=row.number,
         outcome=outcome(row.status, row.feasible),
+        reason=row.reason.replace("_", " ") if row.status == Experiment.Status.FAILED else "",
         is_best=row.pk == task.best_id,
         marks=tuple(_marks(row, task, standing)),
         parameters=tuple(_parameter(row, name) for name in choice.parameters),
@@ -294,5 +296,4 @@ def _why(row: Experiment) -> Cell:
     """Why it failed, or what it missed; nothing where all is well."""
     if row.missed:
         return Cell(f"misses {row.missed[0]}", "; ".join(map(str, row.missed)) if len(row.missed) > 1 else "")
-    return Cell(f"{row.reason}: {row.message}" if row.reason and row.message else row.reason or row.message)
-
+    return Cell(row.message)

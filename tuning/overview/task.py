@@ -161,20 +161,12 @@ def _words(status: str, measured: int, points: int) -> str:
 
 
 def _line(task: Task, counts: Counts, expected: int, active: tuple[Active, ...]) -> str:
-    """How far it is, in a sentence."""
+    """How far it is, in a sentence that follows its status."""
+    finished = f"{counts.finished} of {expected} experiment{'' if expected == 1 else 's'}"
     if len(active) == 1:
-        begun = f"Experiment {active[0].number} of {expected}: {active[0].words}"
-    elif active:
-        begun = f"{len(active)} experiments run, {counts.finished} of {expected} have finished"
-    else:
-        return _idle_line(task, counts, expected)
-    return (
-        begun if task.status == Status.RUNNING else f"{str(task.status).capitalize()}; {begun[:1].lower()}{begun[1:]}"
-    )
-
-
-def _idle_line(task: Task, counts: Counts, expected: int) -> str:
-    finished = f"{counts.finished} of {expected} experiments"
+        return f"Experiment {active[0].number} of {expected}: {active[0].words}"
+    if active:
+        return f"{len(active)} experiments run, {finished} have finished"
     match task.status:
         case Status.PENDING:
             return f"Not started yet; it will be up to {expected} experiment{'' if expected == 1 else 's'}"
@@ -182,11 +174,9 @@ def _idle_line(task: Task, counts: Counts, expected: int) -> str:
             return f"{finished} have finished; the next one waits for a free slot"
         case Status.RUNNING:
             return f"{finished} have finished; the next one is being chosen"
-        case Status.PAUSED:
-            return f"Paused after {finished}"
-        case Status.CANCELLED:
-            return f"Cancelled after {finished}"
-    return f"{str(task.status).capitalize()} after {counts.finished} experiment{'' if counts.finished == 1 else 's'}"
+    if task.status == Status.PAUSED:
+        return f"{finished} have finished"
+    return f"after {finished.partition(' of ')[2] if counts.finished == expected else finished}"
 
 
 def _squares(task: Task, expected: int) -> tuple[Square, ...]:
