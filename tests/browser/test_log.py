@@ -47,8 +47,12 @@ IN_VIEW = """(box) => {
 
 
 def in_view(page: Page) -> list[str]:
-    """The lines that a person sees."""
-    lines: list[str] = box(page).evaluate(IN_VIEW)
+    """The lines that a person sees, once there are any: lines become elements a moment after they come into view."""
+    handle = box(page).element_handle()
+    found = page.wait_for_function(
+        f"(box) => {{ const lines = ({IN_VIEW})(box); return lines.length && lines; }}", arg=handle
+    )
+    lines: list[str] = found.json_value()
     return lines
 
 

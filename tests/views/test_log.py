@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import Client
+from django.template.loader import render_to_string
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +17,7 @@ from tests.runner.factories import experiment, running
 from tuning.models import Experiment, LogLine, Task
 from tuning.overview.log import COUNTED_LINES, LINES, MAX_ID, SCAN_LINES, is_growing
 from tuning.runner.logs import LogBuffer
+from tuning.views.log import log_view
 
 pytestmark = pytest.mark.django_db
 
@@ -369,6 +371,17 @@ def test_an_empty_log_says_what_to_expect(admin_client: Client) -> None:
     assert admin_client.get(address(row), {"after": 0}).status_code == 204
     Experiment.objects.filter(pk=row.pk).update(status=Experiment.Status.FAILED)
     assert "There is no such line" in admin_client.get(address(row, "log")).content.decode()
+
+
+def test_another_page_may_hold_the_log_and_keeps_its_own_address(rf: RequestFactory) -> None:
+    row = active()
+    write(row, 2, text="<b>line {}</b>")
+    view = log_view(row, rf.get("/elsewhere", {"level": "of something else", "q": "x"}))
+    assert [line.number for line in view["log"].slice.lines] == [1, 2]
+    text = render_to_string("tuning/_log.html", view)
+    assert "&lt;b&gt;line 2&lt;/b&gt;" in text
+    assert f'action="{address(row, "log")}"' in text
+    assert "data-own-page" not in text
 
 
 @pytest.mark.parametrize("kind", ["task", "experiment"])
