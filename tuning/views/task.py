@@ -10,6 +10,7 @@ from tuning.forms.experiments_table import ExperimentsTableForm
 from tuning.models import Task
 from tuning.overview.experiments_table import experiments_table
 from tuning.overview.progress import Counts, document_of
+from tuning.overview.results import Snapshot
 from tuning.overview.standing import Standing
 from tuning.overview.task import TASKS, changes, counts_and_standing, other_runs, task_now
 from tuning.views.answers import valid
@@ -29,6 +30,7 @@ def task(request: HttpRequest, pk: int) -> HttpResponse:
         "tab": "overview",
         "now": _now_part(row, counts, standing).render(request),
         "experiments": _experiments_part(request, row, form, counts, standing).render(request),
+        "snapshot": Snapshot.of(row, counts),
         "form": form,
         "choice": form.choice,
         "others": other_runs(row),
