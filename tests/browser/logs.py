@@ -5,9 +5,17 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.site import Site
+
+IN_VIEW = """(box) => {
+  const edge = box.getBoundingClientRect();
+  return [...box.querySelectorAll(".log-line")].filter((row) => {
+    const place = row.getBoundingClientRect();
+    return place.top >= edge.top - 1 && place.bottom <= edge.bottom + 1;
+  }).map((row) => row.querySelector(".text").textContent);
+}"""
 
 AT = "2026-01-02 03:04:05"
 MAKE = """
@@ -81,3 +89,29 @@ def loaded(page: Page) -> str:
 def do(page: Page, name: str) -> None:
     """Press a button of the log."""
     page.locator(f'[data-log-do="{name}"]').click()
+
+
+def in_view(page: Page) -> list[str]:
+    """The lines that a person sees, once there are any: lines become elements a moment after they come into view."""
+    handle = box(page).element_handle()
+    found = page.wait_for_function(
+        f"(box) => {{ const lines = ({IN_VIEW})(box); return lines.length && lines; }}", arg=handle
+    )
+    lines: list[str] = found.json_value()
+    return lines
+
+
+def wait_for_view(page: Page, text: str) -> None:
+    """Wait until a person sees this line."""
+    page.wait_for_function(f"([box, text]) => ({IN_VIEW})(box).includes(text)", arg=[box(page).element_handle(), text])
+
+
+def numbers_without_gap(page: Page, first: int, last: int) -> None:
+    """The lines that are elements are these, each once, in order, with their numbers."""
+    expect(page.locator(".log-line").last.locator(".text")).to_have_text(f"line {last}", timeout=20_000)
+    assert shown(page) == [f"line {number}" for number in range(first, last + 1)]
+    assert page.locator(".log-line .number").all_text_contents() == [str(number) for number in range(first, last + 1)]
+
+
+def state(page: Page, word: str) -> None:
+    expect(page.locator("[data-log-state]")).to_have_text(word)
