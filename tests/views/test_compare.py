@@ -53,12 +53,12 @@ def test_the_better_one_is_told_in_words_and_by_how_much(admin_client: Client) -
     assert "1.25x" in text
 
 
-def test_the_first_one_named_is_what_the_others_are_compared_with(admin_client: Client) -> None:
+def test_the_first_experiment_is_what_the_others_are_compared_with(admin_client: Client) -> None:
     task = running(**SPACE)
     two(task)
     text = answer(admin_client, task, "experiment=2&experiment=1").content.decode()
-    assert text.index("Experiment 2</a>") < text.index("Experiment 1</a>")
-    assert "20.0 % worse" in text
+    assert text.index("Experiment 1</a>") < text.index("Experiment 2</a>")
+    assert "+25.0 % better" in text
 
 
 def test_by_gpu_where_configurations_differ_in_their_gpus() -> None:

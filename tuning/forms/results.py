@@ -37,7 +37,7 @@ class PartForm(forms.Form):
 
 
 class NumbersField(forms.Field):
-    """Numbers of experiments, each at most once, in the order in which they are named."""
+    """Numbers of experiments, each at most once, the smallest first, so that the baseline is first."""
 
     widget = forms.SelectMultiple
 
@@ -46,7 +46,7 @@ class NumbersField(forms.Field):
         for word in value or ():
             if not _NUMBER.fullmatch(word):
                 raise forms.ValidationError("each is the number of an experiment")
-        return [int(word) for word in dict.fromkeys(value or ())]
+        return sorted({int(word) for word in value or ()})
 
 
 class CompareForm(forms.Form):
