@@ -41,7 +41,7 @@ def test_a_hundred_thousand_lines_stay_smooth(site: Site, page: Page) -> None:
     wait_for_view(page, f"line {MANY}")
     seen = box(page).evaluate(SCROLL_ALL)
     assert seen["most"] < MOST_ELEMENTS
-    assert seen["p95"] < 100, seen
+    assert seen["p95"] < 200, seen
     expect(page.locator("[data-log-note]")).to_have_text("100,000 lines")
     wait_for_view(page, f"line {MANY}")
     page.locator(".log-line .number").last.wait_for()
