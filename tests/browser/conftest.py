@@ -1,6 +1,7 @@
 """A served installation for each file of tests, and pages of one Chromium for each test.
 
 * `site`: served with a worker; shared by the tests of a file, which make tasks of their own.
+* `history`: the same with a long history, in which nothing runs.
 * `own_site`: served for one test alone, which may stop and start it.
 * `page`: signed in as ada, an operator. `visit(...)` opens more: other users, sizes, time zones, no JavaScript.
 * `troubles`: all that went wrong on any page; a test fails at its end for what it did not `expect`.
@@ -60,6 +61,14 @@ def own_site(template: Template, tmp_path: Path) -> Iterator[Site]:
     yield from _served(Site(template, tmp_path))
 
 
+@pytest.fixture(scope="module")
+def history(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A served installation in which three tasks have ended: the last but one, number 2, has 500 experiments."""
+    site = Site(template, tmp_path_factory.mktemp("history"))
+    site.seed("--tasks", 3, "--experiments", 560, "--measurements", 2240, "--log-lines", 4000, "--long-log", 2000)
+    yield from _served(site)
+
+
 def _served(site: Site) -> Iterator[Site]:
     try:
         site.start()
@@ -89,16 +98,19 @@ def troubles() -> Iterator["Troubles"]:
 
     troubles = Troubles()
     yield troubles
-    assert troubles.unexpected == []
+    assert not troubles.unexpected, "\n".join(troubles.unexpected)
 
 
 @pytest.fixture
 def visit(browser: "Browser", troubles: "Troubles", request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Opens a page of the site in a context of its own: `visit(path, user, width=, dark=, ...)`; see `Visit`."""
+    """Opens a page in a context of its own: `visit(path, user, width=, dark=, ...)`; see `Visit`.
+
+    It is a page of the `own_site` or of the `history` of the test where it has one, and else of the `site`.
+    """
     from tests.browser.visit import Visit  # noqa: PLC0415 - needs playwright
 
-    name = "own_site" if "own_site" in request.fixturenames else "site"
-    site: Site = request.getfixturevalue(name)
+    names = [name for name in ("own_site", "history") if name in request.fixturenames]
+    site: Site = request.getfixturevalue(names[0] if names else "site")
     contexts = []
 
     def open_page(path: str = "", user: str | None = "ada", **options: object) -> "Page":

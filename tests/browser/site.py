@@ -19,6 +19,8 @@ from tests.runner.factories import processes_of, sections
 from tests.serving.conftest import PROJECT, Served, members, variables
 
 WAIT_S = 60.0
+SLOTS = "3"
+"""Experiments that run at once: a task that a test keeps running is not in the way of another one."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Site:
         """Serve it, and wait until it answers."""
         port = str(urlsplit(self.url).port or 0)
         command = (sys.executable, "manage.py", "serve", "--workers", "1", "--port", port)
-        self._served = Served(self.folder, command, {})
+        self._served = Served(self.folder, command, {"AUTOTUNER_SLOTS": SLOTS})
         self.url = self._served.url().rstrip("/")
 
     @property
@@ -88,6 +90,15 @@ class Site:
     def shell(self, code: str) -> str:
         """Run Python code inside of the installation, with Django set up; what it printed."""
         return _python(self.folder, "-c", f"import django; django.setup()\n{code}")
+
+    def seed(self, *sizes: Any) -> None:
+        """Fill it by benchmarks/seed_history.py with these options, and end what would be running."""
+        _python(self.folder, "-m", "benchmarks.seed_history", *map(str, sizes))
+        self.shell(
+            "from tuning.models import Experiment, Task\n"
+            "Experiment.objects.filter(status='benchmarking').update(status='cancelled', reason='cancelled')\n"
+            "Task.objects.filter(status='running').update(status='cancelled', message='It was cancelled.')"
+        )
 
     def submit(self, document: str | dict[str, Any] | None = None, *, start: bool = True, **changes: Any) -> int:
         """Make a task of a document (or of the quick one of tests/runner/factories.py with `changes`); its id."""
