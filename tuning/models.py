@@ -300,6 +300,8 @@ class LogLine(models.Model):
         indexes = [
             models.Index(fields=["experiment", "id"], name="log_of_experiment"),
             models.Index(fields=["task", "id"], name="log_of_task"),
+            # The few lines that are about a task itself, among the many of its experiments.
+            models.Index(fields=["task", "id"], condition=Q(experiment=None), name="log_of_task_itself"),
         ]
         ordering: ClassVar = ["id"]
 

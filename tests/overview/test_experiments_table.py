@@ -91,7 +91,7 @@ def test_metrics_are_sorted_by_the_load_point_that_decided_or_by_the_chosen_one(
     assert numbers(one, "sort=ttft_ms.p99") == [1, 3, 2, 4]
     assert numbers(one, "sort=ttft_ms.p99&point=0") == [2, 1, 3, 4]
     assert numbers(one, "sort=-ttft_ms.p99&point=1") == [2, 3, 1, 4]
-    shown = {line.number: line.metrics for line in table(one, "metrics=ttft_ms.p99&point=1").lines}
+    shown = {line.number: line.figures[1:-1] for line in table(one, "metrics=ttft_ms.p99&point=1").lines}
     assert shown == {1: ("1.00",), 2: ("20.0",), 3: ("5.00",), 4: ("-",)}
 
 
@@ -102,15 +102,19 @@ def test_error_rates_and_values_by_gpu_are_sorted() -> None:
     assert numbers(one, "sort=error_rate") == [3, 1, 2]
     assert numbers(one, "sort=-output_tokens_per_s/gpu") == [1, 2, 3]
     shown = table(one, "metrics=error_rate&metrics=output_tokens_per_s/gpu&sort=number")
-    assert [line.metrics for line in shown.lines] == [("20.0", "100.0"), ("100", "50.00"), ("0", "25.00")]
-    assert shown.has_gpus
+    assert [line.figures[1:-1] for line in shown.lines] == [
+        ("1", "20.0", "100.0"),
+        ("2", "100", "50.00"),
+        ("4", "0", "25.00"),
+    ]
+    assert [head.title for head in shown.figures[:2]] == ["x baseline", "GPUs"]
 
 
 def test_a_load_point_that_failed_shows_nothing() -> None:
     one = running()
     measured(success(one, 1), reason="benchmark_failed", ttft_ms=LATENCY)
     measured(success(one, 2), ttft_ms=LATENCY)
-    assert [line.metrics for line in table(one, "metrics=ttft_ms.p50").lines] == [("10.0",), ("-",)]
+    assert [line.figures[1:-1] for line in table(one, "metrics=ttft_ms.p50").lines] == [("10.0",), ("-",)]
     assert numbers(one, "sort=ttft_ms.p50") == [2, 1]
 
 
@@ -145,7 +149,7 @@ def test_a_row_says_what_sets_its_experiment_apart() -> None:
         ("baseline",), ("best",), ("replicate 2",), ("tie with the best",), ("replicate 2",),
     ]  # fmt: skip
     assert [number for number, line in lines.items() if line.is_best] == [2]
-    assert lines[2].ratio == 2.0
+    assert lines[2].figures[0] == "2.00x"
     assert "misses D(20,5) c=4" in lines[6].why.text
     assert (lines[7].reason, lines[7].why.text) == ("out of memory", "No <b>memory</b>")
     assert (lines[6].outcome, lines[7].outcome) == ("infeasible", "failed")

@@ -81,4 +81,8 @@ class Migration(migrations.Migration):
             model_name='experiment',
             index=models.Index(fields=['total_s'], name='experiment_duration'),
         ),
+        migrations.AddIndex(
+            model_name='logline',
+            index=models.Index(condition=models.Q(('experiment', None)), fields=['task', 'id'], name='log_of_task_itself'),
+        ),
     ]

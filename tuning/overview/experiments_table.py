@@ -1,6 +1,6 @@
 """The experiments of a task as a table: the columns, order and page that somebody chose, read page by page."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from tuning.overview.metrics import COLUMNS as READ_COLUMNS
 from tuning.overview.metrics import ERROR_RATE, Metric, metrics
 from tuning.overview.progress import Counts, outcome
 from tuning.overview.standing import Standing
-from tuning.runner.table import show, significant
+from tuning.runner.table import ABSENT, duration, show, significant
 from tuning.scoring.objectives import label, unit
 
 PER_PAGE = 50
@@ -103,7 +103,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One experiment."""
+    """One experiment; `figures` are the cells after the objective, in the order of the heads."""
 
     number: int
     outcome: str
@@ -112,11 +112,18 @@ class Line:
     marks: tuple[str, ...]
     parameters: tuple[Cell, ...]
     value: str
-    ratio: float | None
-    metrics: tuple[str, ...]
-    gpus: int
-    duration_s: float | None
+    figures: tuple[str, ...]
     why: Cell
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The values of the parameters."""
+        return tuple(cell.text for cell in self.parameters)
+
+    @property
+    def has_long(self) -> bool:
+        """Whether the value of a parameter was cut."""
+        return any(cell.whole for cell in self.parameters)
 
     @property
     def badge(self) -> str:
@@ -139,11 +146,10 @@ class ExperimentsTable:
 
     parameters: tuple[Head, ...]
     objective: Head
-    metrics: tuple[Head, ...]
+    figures: tuple[Head, ...]
     segments: tuple[Segment, ...]
     lines: tuple[Line, ...]
     page: "Page[Experiment]"
-    has_gpus: bool
 
 
 def look(word: str) -> str:
@@ -183,15 +189,23 @@ def experiments_table(
     rows = Experiment.objects.filter(STATES.get(choice.state, Q()), task=task)
     page = Paginator(_ordered(rows, document, choice).only(*_READ), PER_PAGE).get_page(choice.page)
     measured = _measured(list(page), choice.point)
+    has_gpus = any(row.gpus > 1 for row in page)
     return ExperimentsTable(
         parameters=tuple(Head(f"{PARAMETER}{name}", name) for name in choice.parameters),
         objective=Head("value", f"{label(document.objective)} {unit(document.objective)}"),
-        metrics=tuple(Head(metric.key, _title(metric)) for metric in choice.metrics),
+        figures=tuple(_figure_heads(choice, has_gpus)),
         segments=_segments(counts, choice.state),
-        lines=tuple(_line(row, task, standing, choice, measured.get(row.pk)) for row in page),
+        lines=tuple(_line(row, task, standing, choice, measured.get(row.pk), has_gpus=has_gpus) for row in page),
         page=page,
-        has_gpus=any(row.gpus > 1 for row in page),
     )
+
+
+def _figure_heads(choice: Choice, has_gpus: bool) -> Iterator[Head]:
+    yield Head("", "x baseline")
+    if has_gpus:
+        yield Head("gpus", "GPUs")
+    yield from (Head(metric.key, _title(metric)) for metric in choice.metrics)
+    yield Head("duration", "took")
 
 
 def _title(metric: Metric) -> str:
@@ -249,7 +263,16 @@ def _measured(rows: list[Experiment], point: int | None) -> dict[int, dict[str, 
     return {row["experiment"]: dict(row) for row in found.values("experiment", *READ_COLUMNS)}
 
 
-def _line(row: Experiment, task: Task, standing: Standing, choice: Choice, measured: Mapping[str, Any] | None) -> Line:
+def _line(
+    row: Experiment,
+    task: Task,
+    standing: Standing,
+    choice: Choice,
+    measured: Mapping[str, Any] | None,
+    *,
+    has_gpus: bool,
+) -> Line:
+    ratio = standing.ratio(row.value)
     return Line(
         number=row.number,
         outcome=outcome(row.status, row.feasible),
@@ -258,10 +281,12 @@ def _line(row: Experiment, task: Task, standing: Standing, choice: Choice, measu
         marks=tuple(_marks(row, task, standing)),
         parameters=tuple(_parameter(row, name) for name in choice.parameters),
         value=significant(row.value),
-        ratio=standing.ratio(row.value),
-        metrics=tuple(_figure(metric, measured, row.gpus) for metric in choice.metrics),
-        gpus=row.gpus,
-        duration_s=row.total_s,
+        figures=(
+            ABSENT if ratio is None else f"{significant(ratio, 3)}x",
+            *((str(row.gpus),) if has_gpus else ()),
+            *(_figure(metric, measured, row.gpus) for metric in choice.metrics),
+            ABSENT if row.total_s is None else duration(row.total_s),
+        ),
         why=_why(row),
     )
 

@@ -8,6 +8,7 @@ from django.db.models import Count, F, Sum
 from tuning.document.task import TaskDocument
 from tuning.engines.registry import engine_for
 from tuning.models import Experiment, LogLine, Task, Worker
+from tuning.overview.actions import Action, possible
 from tuning.overview.best import Best, Closest, best_of, closest
 from tuning.overview.experiments_table import look
 from tuning.overview.facts import Fact, facts
@@ -93,6 +94,7 @@ class TaskNow:
     closest: Closest | None
     events: tuple[Event, ...]
     facts: tuple[Fact, ...]
+    actions: tuple[Action, ...]
 
     @property
     def changes(self) -> bool:
@@ -138,6 +140,7 @@ def task_now(task: Task, counts: Counts, stands: Standing) -> TaskNow:
         closest=closest(task) if counts.infeasible and not best else None,
         events=_events(task),
         facts=facts(document),
+        actions=possible(task, running=counts.running, failed=counts.failed),
     )
 
 
@@ -167,15 +170,19 @@ def _line(task: Task, counts: Counts, expected: int, active: tuple[Active, ...])
         return f"Experiment {active[0].number} of {expected}: {active[0].words}"
     if active:
         return f"{len(active)} experiments run, {finished} have finished"
+    return _idle_line(task, counts, finished, expected)
+
+
+def _idle_line(task: Task, counts: Counts, finished: str, expected: int) -> str:
+    """The same while nothing of it runs."""
     match task.status:
         case Status.PENDING:
             return f"Not started yet; it will be up to {expected} experiment{'' if expected == 1 else 's'}"
-        case Status.RUNNING if counts.pending:
-            return f"{finished} have finished; the next one waits for a free slot"
         case Status.RUNNING:
-            return f"{finished} have finished; the next one is being chosen"
-    if task.status == Status.PAUSED:
-        return f"{finished} have finished"
+            next_one = "waits for a free slot" if counts.pending else "is being chosen"
+            return f"{finished} have finished; the next one {next_one}"
+        case Status.PAUSED:
+            return f"{finished} have finished"
     return f"after {finished.partition(' of ')[2] if counts.finished == expected else finished}"
 
 
