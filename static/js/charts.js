@@ -4,7 +4,7 @@
   const holder = document.querySelector("[data-charts]");
   if (!holder || !window.Chart) return;
 
-  const { palette, looks, make, colourIn, quantity, title, better, front } = window.autotunerCharts;
+  const { palette, looks, make, colourIn, number, quantity, title, better, front } = window.autotunerCharts;
   const POLL_MS = 3000;
   const SECONDS = { key: "seconds", label: "duration", unit: "s", direction: "minimize" };
   const canvases = [...document.querySelectorAll("[data-chart]")];
@@ -249,6 +249,12 @@
 
   // Slice: a metric by one parameter
 
+  function numberTicks(scale, axis) {
+    scale.type = axis.kind === "log" ? "logarithmic" : "linear";
+    [scale.min, scale.max] = axis.ends;
+    scale.ticks = { maxTicksLimit: 6, maxRotation: 0, callback: (value) => number(value) };
+  }
+
   function nameTicks(scale, names) {
     scale.min = -0.5;
     scale.max = names.length - 0.5;
@@ -272,8 +278,10 @@
       chart.data.datasets = [...datasets(measured(place, chosen()), look), failures(look, place)];
       chart.config.options.scales.y.type = picked("log", false) ? "logarithmic" : "linear";
       if (isNamed) nameTicks(chart.config.options.scales.x, axis.values);
-      else if (axis.kind === "log") chart.config.options.scales.x.type = "logarithmic";
+      else numberTicks(chart.config.options.scales.x, axis);
       chart.$marks.lines = baselineMark(chosen());
+      const [mark] = chart.$marks.lines;
+      chart.config.options.scales.y.suggestedMin = chart.config.options.scales.y.suggestedMax = mark && mark.at;
       return chart;
     };
   }

@@ -83,9 +83,9 @@ def test_every_parameter_that_varies_has_an_axis_of_its_kind() -> None:
     measured(browser.task, 1, 1.0, parameters={"max-num-seqs": 64, "gpu-memory-utilization": 0.7})
     browser.ask()
     assert browser.head["parameters"] == [
-        {"name": "max-num-seqs", "kind": "category", "values": ["default", "16", "64"]},
-        {"name": "gpu-memory-utilization", "kind": "linear", "values": []},
-        {"name": "max-num-batched-tokens", "kind": "log", "values": []},
+        {"name": "max-num-seqs", "kind": "category", "values": ["default", "16", "64"], "ends": None},
+        {"name": "gpu-memory-utilization", "kind": "linear", "values": [], "ends": [0.5, 0.9]},
+        {"name": "max-num-batched-tokens", "kind": "log", "values": [], "ends": [512, 8192]},
     ]
     assert browser.known[1]["at"] == ["64", 0.7, None]
 

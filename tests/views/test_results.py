@@ -99,7 +99,7 @@ def test_where_nothing_meets_the_slo_the_page_says_so(admin_client: Client, outc
         measured(task, 1, 5.0, feasible=False)
     text = page(admin_client, task)
     assert "No configuration meets the SLO so far." in text
-    assert ("All 1 failed" if outcome == "failed" else "1 were measured and miss it") in text
+    assert ("The only experiment failed" if outcome == "failed" else "1 of 1 misses it") in text
     assert "Best configuration" not in text
 
 

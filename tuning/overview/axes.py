@@ -21,11 +21,12 @@ MOST_PARAMETERS = 12
 
 @dataclass(frozen=True)
 class ParameterAxis:
-    """A parameter that varies. Of a `category` axis `values` are the labels; the others are numbers, or missing."""
+    """A parameter that varies: `values` are the labels of a `category` axis, `ends` where one of numbers ends."""
 
     name: str
     kind: Literal["category", "linear", "log"]
     values: tuple[str, ...] = ()
+    ends: tuple[float, float] | None = None
 
     def place(self, row: Experiment) -> str | float | None:
         """Where an experiment stands on it; None where the parameter was left out and the axis has numbers."""
@@ -36,10 +37,11 @@ class ParameterAxis:
     def of(cls, name: str, parameter: Parameter) -> "ParameterAxis":
         """The axis of a parameter: few listed values stand side by side, others as numbers."""
         if isinstance(parameter, IntRange | FloatRange):
-            return cls(name, "log" if parameter.log else "linear")
+            return cls(name, "log" if parameter.log else "linear", ends=(parameter.min, parameter.max))
         labels = tuple(dict.fromkeys(map(show, parameter.values)))
-        if len(labels) > MOST_CATEGORIES and all(finite(value) is not None for value in parameter.values):
-            return cls(name, "linear")
+        numbers = [number for value in parameter.values if (number := finite(value)) is not None]
+        if len(labels) > MOST_CATEGORIES and len(numbers) == len(parameter.values):
+            return cls(name, "linear", ends=(min(numbers), max(numbers)))
         return cls(name, "category", labels if DEFAULT in labels else (DEFAULT, *labels))
 
 

@@ -94,7 +94,7 @@ def _metric(metric: Metric) -> dict[str, str]:
 
 
 def _axis(axis: ParameterAxis) -> dict[str, Any]:
-    return {"name": axis.name, "kind": axis.kind, "values": axis.values}
+    return {"name": axis.name, "kind": axis.kind, "values": axis.values, "ends": axis.ends}
 
 
 def _configuration(row: Experiment | None, value: float | None) -> dict[str, Any] | None:

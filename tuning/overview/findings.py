@@ -44,7 +44,7 @@ def of_slice(snapshot: Snapshot, axis: ParameterAxis) -> str:
     """The best value that was measured at some values of a parameter, within the SLO."""
     best_at = _best_by(snapshot, lambda row: show(row.parameters.get(axis.name)))
     if not best_at:
-        return f"{axis.name}: nothing within the SLO yet."
+        return f"{axis.name}: nothing within the SLO{'' if snapshot.is_final else ' so far'}."
     first, *others = sorted(best_at, key=lambda at: best_at[at], reverse=snapshot.direction == "maximize")
     said = f"{axis.name}: best {_value(snapshot, best_at[first])} at {first}"
     rest = ", ".join(f"{significant(best_at[at])} at {at}" for at in others[:MOST_VALUES])
