@@ -15,7 +15,8 @@ from django.utils import timezone
 from tuning.document.task import TaskDocument
 from tuning.errors import Cancelled, ExperimentError, LeaseLost, Reason
 from tuning.models import Experiment, Slot, Task
-from tuning.runner import clock, slots
+from tuning.runner import best, clock, slots
+from tuning.scoring.objectives import direction
 
 OVERDUE_S = 60.0
 """How long after its limit a step may still be cleaning up before its worker gives it up."""
@@ -124,9 +125,12 @@ class Lease:
 
     def _end(self, **columns: Any) -> None:
         with transaction.atomic():
+            task = best.lock(self.experiment.task_id)
             count_time([self.experiment.task_id])
             self._rows.update(spent_s=F("spent_s") + self._uncounted())
             self.write(**{"lease_until": None, "worker": None, "reason": "", "message": "", **columns})
+            if self.experiment.is_finished:
+                best.note(task, self.experiment.parameters_hash, direction(self.document.objective))
             if not self._keeps_slots:
                 slots.release(self.claim)
 

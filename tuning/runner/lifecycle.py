@@ -14,7 +14,7 @@ from django.utils import timezone
 from tuning.document.task import TaskDocument
 from tuning.errors import ConflictError, Reason
 from tuning.models import Experiment, Task
-from tuning.runner import clock, logs
+from tuning.runner import best, clock, logs
 from tuning.runner.dispatch import Enqueue
 from tuning.runner.experiment import task_folder
 from tuning.runner.intake import columns_of, create, next_run
@@ -101,6 +101,7 @@ def retry(task: Task, wake: Enqueue) -> int:
             raise ConflictError(f"Task {task} cannot be retried. {why}")
         _take_up(task, Experiment.Status.CANCELLED)
         _change(task, RETRY, Status.RUNNING, finished_at=None, message="", revision=F("revision") + 1)
+        best.recompute(task)
     wake(task.pk)
     return count
 
@@ -171,7 +172,8 @@ def reset(task: Task, *, force: bool = False) -> None:
         task.log_lines.all().delete()
         task.experiments.all().delete()
         fresh = {"started_at": None, "finished_at": None, "message": "", "worked_s": 0.0, "ticked": None}
-        Task.objects.filter(pk=task.pk).update(status=Status.PENDING, worker=None, revision=F("revision") + 1, **fresh)
+        again = {"status": Status.PENDING, "worker": None, "revision": F("revision") + 1}
+        Task.objects.filter(pk=task.pk).update(**again, **fresh, **best.NONE)
     shutil.rmtree(task_folder(task.pk), ignore_errors=True)
     task.refresh_from_db()
 

@@ -15,8 +15,9 @@ from tuning.deployers.base import Deployer, Leftover
 from tuning.deployers.registry import all_deployers
 from tuning.errors import DeployError, Reason
 from tuning.models import Experiment, Slot, Task, Worker
-from tuning.runner import clock, locks, logs, slots
+from tuning.runner import best, clock, locks, logs, slots
 from tuning.runner.instance import instance_id
+from tuning.scoring.objectives import direction
 
 MAX_LOSSES = 3
 """How many attempts may lose their worker before the experiment itself counts as the cause."""
@@ -99,8 +100,13 @@ def _take_back(experiment: Experiment) -> Action | None:
     same = Experiment.objects.filter(
         pk=experiment.pk, claim=experiment.claim, lease_until=experiment.lease_until, status__in=Experiment.ACTIVE
     )
-    if not same.update(losses=F("losses") + 1, claim="", lease_until=None, worker=None, **columns):
-        return None
+    with transaction.atomic():
+        task = best.lock(experiment.task_id)
+        if not same.update(losses=F("losses") + 1, claim="", lease_until=None, worker=None, **columns):
+            return None
+        if columns["status"] == Experiment.Status.FAILED:
+            objective = experiment.task.task_document.objective
+            best.note(task, experiment.parameters_hash, direction(objective))
     logs.note(experiment.task, "warning", f"{experiment} {what}: {why}")
     return Action(f"{experiment} of task {experiment.task_id} {what}", why)
 

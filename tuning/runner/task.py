@@ -10,9 +10,10 @@ from django.utils import timezone
 from tuning.document.task import TaskDocument
 from tuning.errors import Reason
 from tuning.models import Experiment, Task
-from tuning.runner import logs, slots
+from tuning.runner import best, logs, slots
 from tuning.runner.planner import Planned, Planner, Step
 from tuning.runner.plans import Plans
+from tuning.scoring.objectives import direction
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,10 @@ def refuse_what_cannot_fit(experiment: Experiment, document: TaskDocument) -> No
     if message := slots.problem(experiment, document):
         outcome = {"status": Experiment.Status.FAILED, "reason": Reason.INVALID_CONFIG, "message": message}
         pending = Experiment.objects.filter(pk=experiment.pk, status=Experiment.Status.PENDING)
-        pending.update(finished_at=timezone.now(), **outcome)
+        with transaction.atomic():
+            task = best.lock(experiment.task_id)
+            if pending.update(finished_at=timezone.now(), **outcome):
+                best.note(task, experiment.parameters_hash, direction(document.objective))
         experiment.refresh_from_db()
 
 
