@@ -25,6 +25,13 @@ SLO: dict[str, Any] = {"ttft_ms": {"p99": 500}}
 LATENCY = {"count": 8, "mean": 10.0, "p50": 10.0, "p90": 20.0, "p95": 25.0, "p99": 30.0}
 
 
+@pytest.fixture
+def admin_client(client: Client) -> Client:
+    """Signed in as somebody who may do everything; without a password, which takes longer to hash than a page."""
+    client.force_login(User.objects.create(username="admin", is_superuser=True))
+    return client
+
+
 def page(client: Client, one: Task, name: str = "task", query: str = "") -> str:
     answer = client.get(f"{reverse(name, args=[one.pk])}{query}")
     assert answer.status_code == 200

@@ -122,6 +122,8 @@ def task_now(task: Task, counts: Counts, stands: Standing) -> TaskNow:
     expected = total(task, counts)
     active = _active(task, document) if counts.running else ()
     best = best_of(task, document, stands)
+    is_running = task.status == Status.RUNNING
+    lacks_worker = is_running and not _has_worker(task)
     few = max(expected, counts.made) <= MOST_CELLS
     return TaskNow(
         task=task,
@@ -133,9 +135,9 @@ def task_now(task: Task, counts: Counts, stands: Standing) -> TaskNow:
         active=active,
         squares=_squares(task, expected) if few else (),
         bar=() if few else _bar(counts, expected),
-        time_left_s=time_left_s(task, counts) if task.status == Status.RUNNING else None,
+        time_left_s=time_left_s(task, counts) if is_running and not lacks_worker else None,
         spent=_spent(task, document),
-        lacks_worker=task.status == Status.RUNNING and not _has_worker(task),
+        lacks_worker=lacks_worker,
         best=best,
         closest=closest(task) if counts.infeasible and not best else None,
         events=_events(task),
