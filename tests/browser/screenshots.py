@@ -50,10 +50,13 @@ SWEEP: dict[str, Any] = {
 }
 RUNNING: dict[str, Any] = {
     **SWEEP,
-    "name": "first token, long prompts",
-    "description": "The shortest time to first token for prompts of 2,000 tokens.",
-    "slo": {"tpot_ms": {"p90": 12}},
-    "workload": {"scenarios": ["D(2000,64)"], "concurrency": [8, 32], "requests": 400},
+    "name": "first token, 32 streams",
+    "description": "The shortest time to first token while every stream goes on without a halt.",
+    "workload": {"scenarios": ["D(400,64)"], "concurrency": [8, 32], "requests": 200},
+    "search_space": {
+        "parameters": SWEEP["search_space"]["parameters"],
+        "fixed": {"simulate-time-scale": 0.5, "simulate-startup-s": 0.5},
+    },
     "strategy": {"name": "random", "seed": 5},
     "objective": {"name": "minimize_ttft", "statistic": "p90"},
 }
@@ -97,7 +100,7 @@ def _pages(site: Site) -> dict[str, str]:
     site.wait_for_status(sweep, "completed")
     running = site.submit(RUNNING)
     site.wait_for(
-        "select 1 where (select count(*) from tuning_experiment where task_id = ? and status = 'success') >= ?",
+        "select 1 where (select count(*) from tuning_experiment where task_id = ? and finished_at is not null) >= ?",
         running,
         ENDED_OF_RUNNING,
     )
@@ -113,7 +116,7 @@ def _pages(site: Site) -> dict[str, str]:
         "task-running": f"/tasks/{running}",
         "results": f"/tasks/{sweep}/results",
         "compare": f"/tasks/{quick}/compare?experiment=1&experiment=2&experiment=3",
-        "log": f"/tasks/{quick}/log",
+        "log": f"/tasks/{quick}/experiments/2/log",
         "experiment": f"/tasks/{quick}/experiments/{best[0][0] if best else 1}",
         "experiments": "/experiments",
         "machines": "/machines",
