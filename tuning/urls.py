@@ -40,6 +40,7 @@ sign_in = LoginView.as_view(template_name="access/sign_in.html", redirect_authen
 urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
     path("now", dashboard.dashboard_now, name="dashboard-now"),
+    path("lately", dashboard.dashboard_lately, name="dashboard-lately"),
     path("search", search.search, name="search"),
     path("tasks", tasks.tasks, name="tasks"),
     path("tasks/now", tasks.tasks_now, name="tasks-now"),

@@ -69,6 +69,16 @@
     }
   });
 
+  // "/" leads to the search, unless something is being typed
+
+  document.addEventListener("keydown", (event) => {
+    const search = document.querySelector("[data-search]");
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || !search) return;
+    if (event.target.closest("input, textarea, select, [contenteditable], dialog")) return;
+    event.preventDefault();
+    search.focus();
+  });
+
   // Light and dark
 
   document.querySelector("[data-theme-switch]").addEventListener("click", () => {

@@ -26,6 +26,18 @@ _ACTIONS: tuple[tuple[Action, Rule], ...] = (
     (Action("delete", "Delete", "delete", asks=True), DELETE),
 )
 
+WORDS = tuple(action.word for action, _ in _ACTIONS)
+
+
+def action_of(word: str) -> Action:
+    """The action of this word of WORDS."""
+    return next(action for action, _ in _ACTIONS if action.word == word)
+
+
+def rule_of(word: str) -> Rule:
+    """When it can be done."""
+    return next(rule for action, rule in _ACTIONS if action.word == word)
+
 
 def possible(task: Task, *, running: int, failed: int) -> tuple[Action, ...]:
     """What can be done now with a task of which so many experiments run and so many failed; no query."""

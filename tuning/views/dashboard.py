@@ -1,66 +1,60 @@
-"""What runs now, on what, and what failed lately."""
+"""What runs now, on what, and what came out and failed lately."""
 
-from collections import Counter
-from dataclasses import dataclass
-from datetime import timedelta
+from typing import Any
 
-from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.urls import reverse
+from django.views.decorators.http import require_safe
 
-from tuning.models import Experiment, Slot, Task, Worker
-from tuning.runner.maintenance import living
-
-LATELY = timedelta(hours=24)
-MOST = 10
-
-
-@dataclass(frozen=True)
-class SlotLine:
-    """A slot and the experiment that has it."""
-
-    slot: Slot
-    experiment: Experiment | None
+from tuning.models import Experiment
+from tuning.overview import dashboard as read
+from tuning.overview.tasks import slots_with_holders
+from tuning.overview.workers import worker_count
+from tuning.views.live import LivePart
 
 
-@require_GET
+@require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     """The first page."""
-    return render(request, "tuning/dashboard.html", _now())
-
-
-@require_GET
-def dashboard_now(request: HttpRequest) -> HttpResponse:
-    """The part of it that changes by itself."""
-    return render(request, "tuning/_dashboard.html", _now())
-
-
-def _now() -> dict[str, object]:
-    lately = Experiment.objects.filter(finished_at__gt=timezone.now() - LATELY)
-    failures = lately.filter(status=Experiment.Status.FAILED).select_related("task").order_by("-finished_at")
-    outcomes = Counter(dict(lately.order_by().values_list("status").annotate(Count("pk"))))
-    slots = _slots()
-    return {
-        "workers": living(Worker.Kind.WORKER, Worker.Kind.FOREGROUND),
-        "slots": slots,
-        "free": sum(not line.slot.claim and not line.slot.foreign for line in slots),
-        "tasks": _running_tasks(),
-        "succeeded": outcomes[Experiment.Status.SUCCESS],
-        "failed": outcomes[Experiment.Status.FAILED],
-        "failures": failures[:MOST],
+    context = {
+        "now": _now().render(request),
+        "lately": _lately().render(request),
+        "totals": read.totals(),
+        "disk": read.disk(),
     }
+    return render(request, "tuning/dashboard.html", context)
 
 
-def _slots() -> list[SlotLine]:
-    active = Experiment.objects.filter(status__in=Experiment.ACTIVE).select_related("task")
-    holders = {experiment.claim: experiment for experiment in active}
-    return [SlotLine(slot, holders.get(slot.claim)) for slot in Slot.objects.all()]
+@require_safe
+def dashboard_now(request: HttpRequest) -> HttpResponse:
+    """What runs, and on what."""
+    return _now().answer(request)
 
 
-def _running_tasks() -> list[Task]:
-    finished = Count("experiments", filter=Q(experiments__status__in=Experiment.FINISHED))
-    active = Count("experiments", filter=Q(experiments__status__in=Experiment.ACTIVE))
-    running = Task.objects.filter(status__in=(Task.Status.RUNNING, Task.Status.PAUSED))
-    return list(running.annotate(finished=finished, active=active).order_by("-started_at")[:MOST])
+@require_safe
+def dashboard_lately(request: HttpRequest) -> HttpResponse:
+    """The last 24 hours."""
+    return _lately().answer(request)
+
+
+def _now() -> LivePart:
+    return LivePart("dashboard-now", reverse("dashboard-now"), "tuning/_dashboard.html", 5, _state())
+
+
+def _lately() -> LivePart:
+    context = {"timeline": read.timeline(), "grid": read.GRID, "failures": read.failures(), "width": read.WIDTH}
+    return LivePart("dashboard-lately", reverse("dashboard-lately"), "tuning/_dashboard_lately.html", 10, context)
+
+
+def _state() -> dict[str, Any]:
+    outcomes = read.outcomes_lately()
+    slots = slots_with_holders()
+    return {
+        "worker_count": worker_count(),
+        "slots": slots,
+        "free": sum(not slot.claim and not slot.foreign for slot, _ in slots),
+        "under_way": read.under_way(),
+        "succeeded": outcomes.get(Experiment.Status.SUCCESS, 0),
+        "failed": outcomes.get(Experiment.Status.FAILED, 0),
+    }
