@@ -6,6 +6,7 @@ runs while the pictures are taken. Exit code 1 when a page has trouble in the co
 
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ SWEEP: dict[str, Any] = {
         "parameters": {
             "max-num-batched-tokens": [512, 1024, 2048, 4096, 8192],
             "max-num-seqs": [8, 32, 128],
-            "gpu-memory-utilization": {"min": 0.6, "max": 0.99, "step": 0.13},
+            "gpu-memory-utilization": [0.8, 0.9, 0.94, 0.97],
             "enable-chunked-prefill": [True, False],
         },
         "fixed": {"simulate-time-scale": 0.05, "simulate-startup-s": 0.1},
@@ -62,6 +63,13 @@ RUNNING: dict[str, Any] = {
 }
 ENDED_OF_RUNNING = 4
 """Experiments of the running task that have ended when the pictures are taken."""
+NAMES = [[str(PROJECT), "~/inference-autotuner"], [socket.gethostname(), "workstation"]]
+"""What is told of this machine, and what the pictures show instead."""
+REPLACE = """(names) => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode())
+    for (const [name, other] of names) texts.currentNode.data = texts.currentNode.data.replaceAll(name, other);
+}"""
 LOOKS = {"light": Visit(height=800), "dark": Visit(height=800, dark=True), "phone": Visit(**PHONE)}
 
 
@@ -147,6 +155,7 @@ def _take(browser: Browser, site: Site, pages: dict[str, str], look: str, visit:
 def _picture(page: Page, path: str, file: Path) -> None:
     """One page as it is a moment after it was opened, with its charts drawn."""
     page.goto(path, wait_until="networkidle")
+    page.evaluate(REPLACE, NAMES)
     page.evaluate(SETTLE)
     page.screenshot(path=file, animations="disabled", caret="hide")
 
