@@ -30,4 +30,5 @@ def back(request: HttpRequest, default: str) -> HttpResponseRedirect:
     """Redirect to the page that the posted form names in `next`, when it is one of ours, or to `default`."""
     wanted = request.POST.get("next", "")
     ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return redirect(wanted if ours else default)
+    # `redirect` would take a word for the name of an address.
+    return HttpResponseRedirect(wanted) if ours else redirect(default)
