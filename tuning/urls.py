@@ -35,7 +35,11 @@ class ActionConverter(StringConverter):
 register_converter(NumberConverter, "pk")
 register_converter(ActionConverter, "action")
 
-sign_in = LoginView.as_view(template_name="access/sign_in.html", redirect_authenticated_user=True)
+sign_in = LoginView.as_view(
+    template_name="access/sign_in.html",
+    redirect_authenticated_user=True,
+    http_method_names=["get", "head", "post", "options"],
+)
 
 urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),

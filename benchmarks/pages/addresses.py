@@ -22,7 +22,7 @@ from tuning.models import Experiment, Task
 
 NOT_READ = {"sign-in", "sign-in-link", "sign-out", "task-act", "tasks-act", "task-check", "task-draft"}
 """Addresses that change something, or that need no user."""
-PARTS = ("-now", "-lines", "-experiments", "-part")
+PARTS = ("-now", "-lately", "-lines", "-experiments", "-part")
 FILES = ("task-csv", "task-json", "task-document", "task-log-text", "experiment-log-text")
 QUERIES = {
     "search": ("q=llama", "q=max-num-seqs"),

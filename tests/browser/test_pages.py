@@ -15,7 +15,7 @@ from tests.runner.factories import SLOW
 from tests.views.addresses import Address, walk
 
 NO_PAGE = re.compile(
-    r"-(now|lines|text|part|charts|csv|json|document|check|draft)$|^(healthz|sign-out|sign-in-link|tasks-act)$"
+    r"-(now|lately|lines|text|part|charts|csv|json|document|check|draft)$|^(healthz|sign-out|sign-in-link|tasks-act)$"
 )
 """Parts of pages, files, and what only takes forms."""
 ONLY_OPERATORS = {"task-new", "task-edit", "task-duplicate", "task-act", "deployment-stop"}
