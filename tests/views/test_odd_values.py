@@ -241,8 +241,9 @@ def test_a_body_that_is_no_form_is_no_error_of_the_server(ada: Client, address: 
 
 @pytest.mark.parametrize("address", ADDRESSES, ids=_id)
 def test_other_methods_are_not_allowed(ada: Client, address: Address, ids: dict[str, str]) -> None:
+    client = Client() if address.name in PUBLIC else ada  # whoever has signed in is led away from the sign-in
     for path, method in product(address.paths(**ids), ("PUT", "PATCH", "DELETE", "TRACE", "BREW")):
-        assert ada.generic(method, path).status_code == 405, method
+        assert client.generic(method, path).status_code == 405, method
 
 
 @pytest.mark.parametrize("address", [one for one in ADDRESSES if one.name not in PUBLIC], ids=_id)
