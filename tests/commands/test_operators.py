@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from tests.commands.test_run_task import refuse
 from tests.runner.factories import experiment, living, running, taken, task, text
 from tests.runner.test_lifecycle import in_status
 from tuning.models import Experiment, LogLine, Slot, Task, Worker
-from tuning.runner import clock, slots
+from tuning.runner import best, clock, slots
 from tuning.runner.experiment import task_folder
 from tuning.runner.instance import instance_id
 
@@ -132,6 +132,8 @@ def _finished(one: Task, *values: float) -> None:
     for number, value in enumerate(values, start=1):
         outcome = {"value": value, "feasible": True, "is_baseline": number == 1, "finished_at": one.created_at}
         experiment(one, number, status=Experiment.Status.SUCCESS, attempt=1, **outcome)
+    with transaction.atomic():
+        best.recompute(one)
 
 
 def test_list_tasks_shows_how_far_they_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,10 @@
 """All tasks, and all slots, in one line each: what `list_tasks` and `list_slots` show."""
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count
 from django.utils import timezone
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -15,65 +12,27 @@ from rich.text import Text
 
 from tuning.deployers.gpus import survey
 from tuning.models import Experiment, Slot, Task, Worker
+from tuning.overview.tasks import TaskLine, slots_with_holders
 from tuning.runner.instance import instance_id
-from tuning.runner.results import TaskResults
 from tuning.runner.table import ABSENT, duration, significant
-from tuning.scoring.objectives import unit
-
-RANKED = ("task", "number", "parameters_hash", "is_baseline", "status", "value", "feasible", "violations")
 
 
-@dataclass(frozen=True)
-class TaskLine:
-    """A task, its experiments by status, and the best feasible value so far; `ratio` is to the baseline."""
-
-    task: Task
-    counts: Counter[str]
-    value: float | None
-    unit: str
-    ratio: float | None
-
-    @property
-    def running(self) -> int:
-        """Experiments that are being deployed or measured."""
-        return sum(self.counts[status] for status in Experiment.ACTIVE)
-
-    def as_json(self) -> dict[str, Any]:
-        """For scripts."""
-        task = self.task
-        best = None if self.value is None else {"value": self.value, "unit": self.unit, "ratio_to_baseline": self.ratio}
-        return {
-            "id": task.pk,
-            "name": task.name,
-            "run": task.run,
-            "status": task.status,
-            "message": task.message,
-            "experiments": {status: self.counts[status] for status in Experiment.Status.values},
-            "best": best,
-            "created_at": _iso(task.created_at),
-            "started_at": _iso(task.started_at),
-            "finished_at": _iso(task.finished_at),
-        }
-
-    def cells(self) -> tuple[str, ...]:
-        """For the table."""
-        task, counts = self.task, self.counts
-        of = f"{counts[Experiment.Status.SUCCESS]}/{counts[Experiment.Status.FAILED]}/{counts.total()}"
-        best = ABSENT if self.value is None else f"{significant(self.value)} {self.unit}"
-        ratio = significant(self.ratio, digits=3)
-        return (str(task.pk), str(task), task.status, of, str(self.running), best, ratio, _age(task), task.message)
-
-
-def task_lines(status: str | None = None) -> list[TaskLine]:
-    """All tasks, or those of one status, the newest first; three queries, however many there are."""
-    tasks = Task.objects.filter(status=status) if status else Task.objects.all()
-    counts: dict[int, Counter[str]] = defaultdict(Counter)
-    for pk, state, count in _of(tasks).order_by().values_list("task", "status").annotate(Count("pk")):
-        counts[pk][state] = count
-    finished: dict[int, list[Experiment]] = defaultdict(list)
-    for row in _of(tasks).filter(status__in=Experiment.FINISHED).order_by("task", "number").only(*RANKED):
-        finished[row.task_id].append(row)
-    return [_line(task, counts[task.pk], finished[task.pk]) for task in tasks]
+def as_json(line: TaskLine) -> dict[str, Any]:
+    """For scripts."""
+    task = line.task
+    best = {"value": task.best_value, "unit": line.unit, "ratio_to_baseline": task.best_ratio}
+    return {
+        "id": task.pk,
+        "name": task.name,
+        "run": task.run,
+        "status": task.status,
+        "message": task.message,
+        "experiments": _by_status(line),
+        "best": None if task.best_value is None else best,
+        "created_at": _iso(task.created_at),
+        "started_at": _iso(task.started_at),
+        "finished_at": _iso(task.finished_at),
+    }
 
 
 def task_table(lines: list[TaskLine]) -> Table:
@@ -85,19 +44,18 @@ def task_table(lines: list[TaskLine]) -> Table:
         table.add_column(head, justify="right")
     table.add_column("message", overflow="fold")
     for line in lines:
-        table.add_row(*map(Text, line.cells()))
+        table.add_row(*map(Text, _cells(line)))
     return table
 
 
 def slot_table() -> Table:
     """The slots of all machines and who has them, as the workers wrote it down."""
-    holders = {row.claim: row for row in Experiment.objects.filter(status__in=Experiment.ACTIVE).select_related("task")}
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for head in ("machine", "slot", "device", "held by"):
         table.add_column(head, overflow="fold")
-    for slot in Slot.objects.all():
+    for slot, experiment in slots_with_holders():
         where = f"{slot.node} (this)" if slot.node == instance_id() else slot.node
-        table.add_row(*map(Text, (where, str(slot.index), _device(slot), _holder(slot, holders.get(slot.claim)))))
+        table.add_row(*map(Text, (where, str(slot.index), _device(slot), _holder(slot, experiment))))
     return table
 
 
@@ -115,15 +73,26 @@ def worker_line(worker: Worker) -> str:
     return f"{worker.kind}, process {worker.pid} on {worker.host}, seen {seen} ago"
 
 
-def _of(tasks: Any) -> Any:
-    return Experiment.objects.filter(task__in=tasks.order_by().values("pk"))
+def _cells(line: TaskLine) -> tuple[str, ...]:
+    """For the table."""
+    task, counts = line.task, line.counts
+    of = f"{counts.feasible + counts.infeasible}/{counts.failed}/{counts.made}"
+    best = ABSENT if task.best_value is None else f"{significant(task.best_value)} {line.unit}"
+    ratio = significant(task.best_ratio, digits=3)
+    return (str(task.pk), str(task), task.status, of, str(counts.running), best, ratio, _age(task), task.message)
 
 
-def _line(task: Task, counts: Counter[str], finished: list[Experiment]) -> TaskLine:
-    results = TaskResults(task, task.task_document, tuple(finished))
-    best = results.result(results.best) if results.best else None
-    value = best.value if best else None
-    return TaskLine(task, counts, value, unit(results.document.objective), results.ratio(value))
+def _by_status(line: TaskLine) -> dict[str, int]:
+    counts = line.counts
+    known = {
+        Experiment.Status.PENDING: counts.pending,
+        Experiment.Status.DEPLOYING: counts.deploying,
+        Experiment.Status.BENCHMARKING: counts.benchmarking,
+        Experiment.Status.SUCCESS: counts.feasible + counts.infeasible,
+        Experiment.Status.FAILED: counts.failed,
+        Experiment.Status.CANCELLED: counts.cancelled,
+    }
+    return {status.value: count for status, count in known.items()}
 
 
 def _age(task: Task) -> str:

@@ -144,7 +144,7 @@ def timeline() -> Timeline:
     columns = ("task", "task__name", "number", "status", "feasible", "started_at", "finished_at")
     begun = Experiment.objects.filter(started_at__isnull=False)
     ended = begun.filter(finished_at__gt=since).order_by("-finished_at").values_list(*columns)[: MOST_BARS + 1]
-    active = begun.filter(status__in=Experiment.ACTIVE).order_by("task", "number").values_list(*columns)[:MOST_BARS]
+    active = begun.filter(status__in=Experiment.ACTIVE).order_by("task_id", "number").values_list(*columns)[:MOST_BARS]
     rows = [*active, *ended]
     lanes: dict[int, list[Bar]] = {}
     titles: dict[int, str] = {}

@@ -55,7 +55,7 @@ def find(words: str) -> Found:
 def _experiments(numbers: list[int], of: Q) -> "QuerySet[Experiment]":
     tasks = Task.objects.filter(of).order_by("-pk").values_list("pk", flat=True)[:LOOKED_AT]
     rows = Experiment.objects.filter(task__in=list(tasks), number__in=numbers[:MOST])
-    return rows.select_related("task").defer("task__document", "command").order_by("-task", "number")[:MOST]
+    return rows.select_related("task").defer("task__document", "command").order_by("-task_id", "number")[:MOST]
 
 
 def _parameters(word: str) -> list[Parameter]:

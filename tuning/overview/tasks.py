@@ -146,7 +146,7 @@ def with_cells(tasks: Sequence[Task]) -> list[TaskLine]:
 
 def _cells(tasks: Iterable[Task]) -> dict[int, list[Cell]]:
     best = {task.pk: task.best_id for task in tasks}
-    rows = Experiment.objects.filter(task__in=list(best)).order_by("task", "number")
+    rows = Experiment.objects.filter(task__in=list(best)).order_by("task_id", "number")
     cells: dict[int, list[Cell]] = {}
     for pk, task, number, status, feasible in rows.values_list("pk", "task", "number", "status", "feasible"):
         cells.setdefault(task, []).append(Cell(number, outcome(status, feasible), pk == best[task]))

@@ -5,8 +5,9 @@ from typing import Any
 
 from tuning.management.base import TunerCommand
 from tuning.management.console import console
-from tuning.management.overview import task_lines, task_table
+from tuning.management.overview import as_json, task_table
 from tuning.models import Task
+from tuning.overview.tasks import task_lines
 from tuning.runner.report import dumps
 
 
@@ -20,9 +21,9 @@ class Command(TunerCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, status: str | None, **options: Any) -> None:
-        lines = task_lines(status)
+        lines = task_lines(Task.objects.filter(status=status) if status else Task.objects.all())
         if options["json"]:
-            self.stdout.write(dumps({"tasks": [line.as_json() for line in lines]}))
+            self.stdout.write(dumps({"tasks": [as_json(line) for line in lines]}))
         elif lines:
             console().print(task_table(lines))
         else:
