@@ -1,15 +1,17 @@
 """What a task's row says of its best configuration is what all of its rows say, whenever nothing runs."""
 
+import importlib
 import random
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.runner.factories import cancel_when, experiment, living, run, running, taken, task
 from tuning.models import Experiment, Task
-from tuning.runner import lifecycle, slots
+from tuning.runner import best, lifecycle, slots
 from tuning.runner.reconcile import MAX_LOSSES, recover
 from tuning.runner.results import TaskResults
 
@@ -101,12 +103,12 @@ def test_a_retry_takes_outcomes_back_and_a_reset_all_of_them() -> None:
     slots.register()
     one = running(parameters=SPACE)
     _finish(one, 1, 2.0, key="base")
-    best = _finish(one, 2, 9.0, key="a")
+    first = _finish(one, 2, 9.0, key="a")
     _finish(one, 3, None, key="a")
     lifecycle.cancel(one)
     assert _stored(one)[1] == 2.0
     lifecycle.retry(one, wake=lambda pk: None)
-    assert _stored(one) == _true(one) == (best.pk, 9.0, 4.5)
+    assert _stored(one) == _true(one) == (first.pk, 9.0, 4.5)
     lifecycle.reset(one)
     assert _stored(one) == (None, None, None)
 
@@ -150,3 +152,16 @@ def test_an_outcome_costs_the_same_however_many_there_were() -> None:
         experiment(one, number, status=Status.SUCCESS, value=1.0, feasible=True)
     assert cost(60)[0] == early[0]
     assert living().pk == "living"
+
+
+@pytest.mark.parametrize("towards", ["maximize_throughput", "minimize_ttft"])
+def test_tasks_from_before_get_their_best_when_the_database_is_migrated(towards: str) -> None:
+    """Pitfall F4."""
+    slots.register()
+    one = running(parameters=SPACE, objective={"name": towards})
+    for number, (key, value) in enumerate([("base", 2.0), ("a", 3.0), ("a", 5.0), ("b", 1.0), ("c", None)], start=1):
+        _finish(one, number, value, key=key)
+    Task.objects.filter(pk=one.pk).update(**best.NONE)
+    importlib.import_module("tuning.migrations.0004_stored_best").fill(apps, None)
+    assert _stored(one) == _true(one)
+    assert one.best_id is not None
