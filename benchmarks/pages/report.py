@@ -95,7 +95,8 @@ def _load_table(numbers: Numbers) -> Iterator[str]:
     for kind, times_ms in sorted(load.times_ms.items()):
         yield f"| {kind} | {len(times_ms):,} | {sorted(times_ms)[len(times_ms) // 2]:.1f} | {load.p95_ms(kind):.1f} |"
     yield (
-        f"\n{load.lines:,} lines written, {load.lost} lost and {load.doubled} doubled over all tabs, "
+        f"\nTwo tabs read every line, the others stay at the end of the log. "
+        f"{load.lines:,} lines written, {load.lost} lost and {load.doubled} doubled over all tabs, "
         f"{load.failed} requests failed, {load.unchanged:,} of {load.requests:,} answered with 204, "
         f'"database is locked" {load.locked} times.'
     )

@@ -18,6 +18,8 @@ LOG_S = 1.0
 """POLL_MS of static/js/log.js."""
 CATCH_UP_S = 30.0
 """How long readers may take for the last lines once the writer has ended."""
+READERS = 2
+"""Tabs that read every line; the others stay at the end of the log, as a page does that nobody has scrolled."""
 NUMBER = re.compile(rb"written line (\d+):")
 """What benchmarks/pages/writer.py writes."""
 
@@ -49,7 +51,7 @@ class Load:
 async def measure(server: Server, folder: Path, page: str, *, tabs: int, seconds: float, lines_per_s: int) -> Load:
     """Open `tabs` tabs at the address `page`, write, and wait until every tab has seen the last line."""
     load = Load()
-    readers = [Tab(server, page, load) for _ in range(tabs)]
+    readers = [Tab(server, page, load, follows=index >= READERS) for index in range(tabs)]
     begin = time.monotonic()
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(reader.run(delay_s=LOG_S * index / tabs)) for index, reader in enumerate(readers)]
@@ -62,7 +64,7 @@ async def measure(server: Server, folder: Path, page: str, *, tabs: int, seconds
         for task in running:
             task.cancel()
     load.lines = written
-    load.lost = sum(written - reader.seen for reader in readers)
+    load.lost = sum(reader.lost + written - reader.last for reader in readers)
     load.locked = server.locked + complaints.count("locked")
     return load
 
@@ -81,12 +83,14 @@ async def _write(folder: Path, lines_per_s: int, seconds: float) -> tuple[int, s
 class Tab:
     """A browser's tab: asks for every part of its page at its interval, and for the log by its cursor.
 
-    `last` is the number of the last written line that it saw, `seen` how many different ones.
+    `last` is the number of the last written line that it saw. Whoever `follows` is given the end of the log when more
+    came than one answer holds, and told so; `lost` are lines that are missing without a word.
     """
 
-    def __init__(self, server: Server, page: str, load: Load) -> None:
+    def __init__(self, server: Server, page: str, load: Load, *, follows: bool) -> None:
         self.opened = asyncio.Event()
-        self.last = self.seen = 0
+        self.last = self.lost = 0
+        self._skip = "&skip=on" if follows else ""
         self._page = page
         self._load = load
         self._base = f"http://127.0.0.1:{server.port}"
@@ -120,7 +124,7 @@ class Tab:
         while True:
             if not newer:
                 await asyncio.sleep(LOG_S)
-            status, body = await self._get(session, "log", f"{url}?after={cursor[0]}&number={cursor[1]}")
+            status, body = await self._get(session, "log", f"{url}?after={cursor[0]}&number={cursor[1]}{self._skip}")
             newer = False
             if status == 200:
                 self._take(body)
@@ -129,9 +133,12 @@ class Tab:
                 cursor = (found[1].decode(), found[2].decode().replace("null", "")) if found else cursor
 
     def _take(self, body: bytes) -> None:
-        for number in map(int, NUMBER.findall(body)):
+        numbers = list(map(int, NUMBER.findall(body)))
+        if b'"skipped":true' in body and numbers:
+            self.last = max(self.last, numbers[0] - 1)
+        for number in numbers:
             self._load.doubled += number <= self.last
-            self.seen += number > self.last
+            self.lost += max(number - self.last - 1, 0)
             self.last = max(self.last, number)
 
     async def _get(self, session: aiohttp.ClientSession, kind: str, path: str) -> tuple[int, bytes]:
