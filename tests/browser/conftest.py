@@ -2,6 +2,7 @@
 
 * `site`: served with a worker; shared by the tests of a file, which make tasks of their own.
 * `history`: the same with a long history, in which nothing runs.
+* `new_site`: served for one test alone, without any user.
 * `own_site`: served for one test alone, which may stop and start it.
 * `page`: signed in as ada, an operator. `visit(...)` opens more: other users, sizes, time zones, no JavaScript.
 * `troubles`: all that went wrong on any page; a test fails at its end for what it did not `expect`.
@@ -61,6 +62,12 @@ def own_site(template: Template, tmp_path: Path) -> Iterator[Site]:
     yield from _served(Site(template, tmp_path))
 
 
+@pytest.fixture
+def new_site(tmp_path: Path) -> Iterator[Site]:
+    """A served installation for one test alone, in which nobody has an account yet."""
+    yield from _served(Site(new_template(tmp_path / "template", people=False), tmp_path / "site"))
+
+
 @pytest.fixture(scope="module")
 def history(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A served installation in which three tasks have ended: the last but one, number 2, has 500 experiments."""
@@ -105,11 +112,11 @@ def troubles() -> Iterator["Troubles"]:
 def visit(browser: "Browser", troubles: "Troubles", request: pytest.FixtureRequest) -> Iterator[Open]:
     """Opens a page in a context of its own: `visit(path, user, width=, dark=, ...)`; see `Visit`.
 
-    It is a page of the `own_site` or of the `history` of the test where it has one, and else of the `site`.
+    It is a page of the `own_site`, `new_site` or `history` of the test where it has one, and else of the `site`.
     """
     from tests.browser.visit import Visit  # noqa: PLC0415 - needs playwright
 
-    names = [name for name in ("own_site", "history") if name in request.fixturenames]
+    names = [name for name in ("own_site", "new_site", "history") if name in request.fixturenames]
     site: Site = request.getfixturevalue(names[0] if names else "site")
     contexts = []
 

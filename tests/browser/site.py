@@ -31,10 +31,10 @@ class Template:
     sessions: dict[str, str]
 
 
-def new_template(folder: Path) -> Template:
-    """Make the data folder that all installations of a test run are copied from."""
+def new_template(folder: Path, *, people: bool = True) -> Template:
+    """Make a data folder that installations are copied from; without `people` nobody can sign in."""
     _python(folder, "manage.py", "migrate", "--verbosity", "0")
-    lines = _python(folder, "-m", "tests.browser.people").splitlines()
+    lines = _python(folder, "-m", "tests.browser.people").splitlines() if people else []
     return Template(folder, dict(line.split() for line in lines))
 
 
@@ -63,6 +63,11 @@ class Site:
     def output(self) -> str:
         """What `serve` has printed so far."""
         return self._served.output if self._served else ""
+
+    def printed(self, pattern: str) -> str:
+        """The first group of the first line of `serve` that matches, once there is one."""
+        assert self._served is not None
+        return str(self._served.wait_for_line(pattern)[1])
 
     def stop(self) -> None:
         """End web server and worker by SIGTERM, and wait for their end."""
