@@ -59,6 +59,7 @@ def data_folder(kept: Path | None, *sizes: str) -> Iterator[Path]:
         if not (folder / "autotuner.sqlite3").exists():
             folder.mkdir(parents=True, exist_ok=True)
             python(folder, "-m", "benchmarks.seed_history", *sizes)
+        python(folder, "manage.py", "migrate", "--verbosity", "0")
         yield folder
     finally:
         if kept is None:
