@@ -37,8 +37,8 @@ SWEEP: dict[str, Any] = {
         "parameters": {
             "max-num-batched-tokens": [512, 1024, 2048, 4096, 8192],
             "max-num-seqs": [8, 32, 128],
-            "gpu-memory-utilization": [0.8, 0.9, 0.94, 0.97],
-            "enable-chunked-prefill": [True, False],
+            "gpu-memory-utilization": [0.8, 0.9, 0.96],
+            "kv-cache-dtype": ["auto", "fp8"],
         },
         "fixed": {"simulate-time-scale": 0.05, "simulate-startup-s": 0.1},
     },
@@ -53,6 +53,7 @@ RUNNING: dict[str, Any] = {
     **SWEEP,
     "name": "first token, 32 streams",
     "description": "The shortest time to first token while every stream goes on without a halt.",
+    "slo": {"tpot_ms": {"p90": 30}},
     "workload": {"scenarios": ["D(400,64)"], "concurrency": [8, 32], "requests": 200},
     "search_space": {
         "parameters": SWEEP["search_space"]["parameters"],
