@@ -57,13 +57,13 @@ RUNNING: dict[str, Any] = {
     "workload": {"scenarios": ["D(400,64)"], "concurrency": [8, 32], "requests": 200},
     "search_space": {
         "parameters": SWEEP["search_space"]["parameters"],
-        "fixed": {"simulate-time-scale": 0.5, "simulate-startup-s": 0.5},
+        "fixed": {"simulate-time-scale": 0.3, "simulate-startup-s": 0.5},
     },
     "strategy": {"name": "random", "seed": 5},
     "objective": {"name": "minimize_ttft", "statistic": "p90"},
 }
-ENDED_OF_RUNNING = 4
-"""Experiments of the running task that have ended when the pictures are taken."""
+MEASURED_OF_RUNNING = 3
+"""Experiments of the running task that were measured when the pictures are taken."""
 NAMES = [[str(PROJECT), "~/inference-autotuner"], [socket.gethostname(), "workstation"]]
 """What is told of this machine, and what the pictures show instead."""
 REPLACE = """(names) => {
@@ -109,9 +109,9 @@ def _pages(site: Site) -> dict[str, str]:
     site.wait_for_status(sweep, "completed")
     running = site.submit(RUNNING)
     site.wait_for(
-        "select 1 where (select count(*) from tuning_experiment where task_id = ? and finished_at is not null) >= ?",
+        "select 1 where (select count(*) from tuning_experiment where task_id = ? and status = 'success') >= ?",
         running,
-        ENDED_OF_RUNNING,
+        MEASURED_OF_RUNNING,
     )
     best = site.query(
         "select number from tuning_experiment where id = (select best_id from tuning_task where id = ?)", quick
