@@ -6,27 +6,33 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from tuning.models import Experiment
+from tuning.overview.experiment import ExperimentPage
 from tuning.views.live import LivePart
+from tuning.views.log import log_view
 
 
 @require_safe
 def experiment(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     """The page of experiment `number` of the task with id `pk`."""
     row = _found(pk, number)
-    return render(request, "tuning/experiment.html", {"experiment": row, "now": _now(row).render(request)})
+    page = ExperimentPage(row)
+    context = {"experiment": row, "task": row.task, "page": page, "now": _now(page).render(request)}
+    return render(request, "tuning/experiment.html", {**context, **log_view(row, request)})
 
 
 @require_safe
 def experiment_now(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     """The part of it that changes by itself."""
-    return _now(_found(pk, number)).answer(request)
+    return _now(ExperimentPage(_found(pk, number))).answer(request)
 
 
 def _found(pk: int, number: int) -> Experiment:
     return get_object_or_404(Experiment.objects.select_related("task", "worker"), task_id=pk, number=number)
 
 
-def _now(row: Experiment) -> LivePart:
+def _now(page: ExperimentPage) -> LivePart:
+    row = page.experiment
     every_s = 2 if row.status in Experiment.UNFINISHED else None
     url = reverse("experiment-now", args=[row.task_id, row.number])
-    return LivePart("experiment-now", url, "tuning/_experiment.html", every_s, {"experiment": row})
+    context = {"page": page, "experiment": row, "task": row.task}
+    return LivePart("experiment-now", url, "tuning/_experiment.html", every_s, context)
