@@ -1,6 +1,7 @@
 """What every request goes through on its way to a page, and every answer on its way back."""
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 
 from django.contrib.auth.middleware import LoginRequiredMiddleware
@@ -31,3 +32,23 @@ class SignInRequired(LoginRequiredMiddleware):
         if request.headers.get("HX-Request") == "true":
             return HttpResponseForbidden(headers={"X-Reason": "You are not signed in any more; load the page again."})
         return super().handle_no_permission(request, view_func)
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """The address of whoever asks, which a proxy with TLS appends to `X-Forwarded-For`; None when nobody knows it.
+
+    The web server says that a request is secure only when a proxy that it trusts has said so. Nobody else is believed,
+    and of what the proxy passes on only the last, its own word.
+    """
+    told = [request.META.get("REMOTE_ADDR", "")]
+    if request.is_secure():
+        told.insert(0, request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip())
+    return next(filter(_is_address, told), None)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

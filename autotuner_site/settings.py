@@ -1,6 +1,7 @@
 """Settings; docs/configuration.md lists the environment variables that they read."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from autotuner_site import environment, services
@@ -21,10 +22,13 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_htmx",
+    "axes",
     "tuning",
 ]
 
 MIDDLEWARE = [
+    # The first sees every answer, also those that the others give themselves.
+    "autotuner_site.middleware.ContentSecurityPolicy",
     "django.middleware.security.SecurityMiddleware",
     "autotuner_site.compression.CompressedStatic",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -38,7 +42,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "autotuner_site.middleware.ContentSecurityPolicy",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "autotuner_site.urls"
@@ -71,6 +75,20 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+PASSWORD_RESET_TIMEOUT = 3600  # of links that sign in
+
+# Whoever guesses passwords is held up; somebody else who knows only a name locks nobody out.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "autotuner_site.middleware.client_address"
+AXES_LOCKOUT_CALLABLE = "tuning.views.access.locked_out"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True  # it would grow for ever
+AXES_VERBOSE = False
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -85,14 +103,18 @@ TLS = environment.flag("AUTOTUNER_TLS")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = TLS
 SECURE_HSTS_SECONDS = 365 * 86_400 if TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = TLS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # probes of this machine speak no TLS
 X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_AGE = int(3600 * environment.number("AUTOTUNER_SESSION_HOURS", 24, least=0.1, most=8760))
 CSRF_FAILURE_VIEW = "tuning.views.errors.refused_form"
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"links": {"()": "autotuner_site.logs.WithoutLinks"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["links"]}},
+    "loggers": {"axes": {"level": "ERROR"}},  # a line for each failure; a lock is told by our own
     "root": {
         "handlers": ["console"],
         "level": environment.choice(

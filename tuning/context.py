@@ -37,7 +37,8 @@ MENU = (
 
 def frame(request: HttpRequest) -> dict[str, Any]:
     """The sidebar of a page; nothing for whoever has not signed in."""
-    if not request.user.is_authenticated:
+    user = getattr(request, "user", None)  # a request may be refused before it is looked who asks
+    if user is None or not user.is_authenticated:
         return {}
     return {"menu": [Section(title, tuple(_entry(request, *entry) for entry in entries)) for title, entries in MENU]}
 

@@ -1,21 +1,24 @@
 """The addresses of the pages."""
 
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 
 from tuning.views import (
+    access,
     dashboard,
     deployments,
     downloads,
     experiment,
     experiments,
+    health,
     log,
     machines,
     results,
     search,
     task,
     task_actions,
+    task_form,
     tasks,
 )
 
@@ -35,12 +38,6 @@ class ActionConverter(StringConverter):
 register_converter(NumberConverter, "pk")
 register_converter(ActionConverter, "action")
 
-sign_in = LoginView.as_view(
-    template_name="access/sign_in.html",
-    redirect_authenticated_user=True,
-    http_method_names=["get", "head", "post", "options"],
-)
-
 urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
     path("now", dashboard.dashboard_now, name="dashboard-now"),
@@ -49,12 +46,19 @@ urlpatterns = [
     path("tasks", tasks.tasks, name="tasks"),
     path("tasks/now", tasks.tasks_now, name="tasks-now"),
     path("tasks/act", task_actions.act_on_several, name="tasks-act"),
+    path("tasks/new", task_form.task_new, name="task-new"),
+    path("tasks/check", task_form.task_check, name="task-check"),
+    path("tasks/<pk:pk>/edit", task_form.task_edit, name="task-edit"),
+    path("tasks/<pk:pk>/duplicate", task_form.task_duplicate, name="task-duplicate"),
     path("tasks/<pk:pk>/<action:action>", task_actions.act, name="task-act"),
     path("tasks/<pk:pk>", task.task, name="task"),
     path("tasks/<pk:pk>/now", task.task_part, name="task-now"),
     path("tasks/<pk:pk>/experiments", task.task_experiments, name="task-experiments"),
     path("tasks/<pk:pk>/document.yaml", task.task_document, name="task-document"),
-    path("sign-in", sign_in, name="sign-in"),
+    path("sign-in", access.sign_in, name="sign-in"),
+    path("sign-in/<uidb64>/<token>", access.sign_in_link, name="sign-in-link"),
+    path("password", access.password, name="password"),
+    path("healthz", health.healthz, name="healthz"),
     path("sign-out", LogoutView.as_view(), name="sign-out"),
     path("tasks/<pk:pk>/results", results.task_results, name="task-results"),
     path("tasks/<pk:pk>/results/now", results.task_results_part, name="task-results-part"),

@@ -30,8 +30,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """500: our own fault, of which the server's log has the details; whatever the frame reads may be what failed."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     reason = "The server failed; its log says why."
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponse(reason, status=status, content_type="text/plain", headers={"X-Reason": reason})
     context = {"status": int(status), "phrase": status.phrase, "reason": reason}
-    return HttpResponse(render_to_string("error.html", context), status=status, headers={"X-Reason": reason})
+    return HttpResponse(render_to_string("error.html", context), status=status)
 
 
 def refused_form(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -20,6 +20,7 @@ from tuning.management.base import TunerCommand
 from tuning.models import Slot, Task
 from tuning.queue import QUEUE_ERRORS
 from tuning.runner import locks
+from tuning.runner.access import clear_sessions
 from tuning.runner.instance import instance_id
 from tuning.runner.reconcile import Action, reconcile, recover
 from tuning.runner.retention import prune
@@ -134,6 +135,7 @@ class _Loop:
         for pk in Task.objects.filter(status=Task.Status.RUNNING, worker=None).values_list("pk", flat=True):
             tasks.wake(pk)
         prune(settings.AUTOTUNER_LOG_RETENTION_DAYS)
+        clear_sessions()
         return bool(actions)
 
 

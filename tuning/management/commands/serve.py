@@ -12,10 +12,13 @@ from django.core.management.base import OutputWrapper
 from django.db import connection
 from django.templatetags.static import static
 
+from tuning.errors import ConflictError
 from tuning.management.base import TunerCommand
+from tuning.management.links import link
 from tuning.management.supervision import Say
 from tuning.management.supervision.child import Role
 from tuning.management.supervision.tree import Plan, serve
+from tuning.runner.access import first_operator
 
 WEB_GRACE_S = 10.0
 WORKER_GRACE_S = 30.0
@@ -50,10 +53,11 @@ class Command(TunerCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        connection.close()  # the look at the schema opened it; nothing here needs it for the rest of the day
-        serve(self._plan(options), tell=_teller(self.stdout), warn=_teller(self.stderr))
+        welcome = _welcome()
+        connection.close()  # nothing here needs it for the rest of the day
+        serve(self._plan(options, welcome), tell=_teller(self.stdout), warn=_teller(self.stderr))
 
-    def _plan(self, options: dict[str, Any]) -> Plan:
+    def _plan(self, options: dict[str, Any], welcome: Callable[[str], str]) -> Plan:
         return Plan(
             host=options["host"],
             port=options["port"],
@@ -62,8 +66,19 @@ class Command(TunerCommand):
             worker=Role("worker", self.worker, self.worker_grace_s, settings.BASE_DIR, environment=_parent()),
             probe=static("admin/css/base.css"),
             wait_s=self.wait_s,
+            welcome=welcome,
             parent=options["with_parent"],
         )
+
+
+def _welcome() -> Callable[[str], str]:
+    """What to say below the address, made from it: how the first person signs in; nothing once somebody has."""
+    try:
+        user = first_operator()
+    except ConflictError as error:
+        advice = str(error)
+        return lambda url: advice
+    return lambda url: f"Sign in, once and within an hour: {link(user, url)}" if user else ""
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

@@ -27,8 +27,9 @@ class Plan:
     """What is to be served, and how.
 
     `web` makes the web server's role from the descriptor of the socket that it is to listen on. `probe` is a path that
-    the web server answers to anybody; `wait_s` is how long the processes of a killed `serve` are waited for. With
-    `parent`, everything ends when this process is no longer our parent.
+    the web server answers to anybody; `wait_s` is how long the processes of a killed `serve` are waited for. `welcome`
+    makes what is told below the address, from it; nothing when it is empty. With `parent`, everything ends when this
+    process is no longer our parent.
     """
 
     host: str
@@ -38,6 +39,7 @@ class Plan:
     worker: Role
     probe: str
     wait_s: float
+    welcome: Callable[[str], str]
     parent: int | None = None
 
 
@@ -114,8 +116,13 @@ class Tree:
 
 def _announcement(plan: Plan, listener: socket, tell: Say) -> Announcement:
     host, port = reachable(listener)
-    address = url(listener)
-    return Announcement(host, port, plan.probe, lambda: tell(f"Web: {address}  Ctrl-C ends it."))
+    return Announcement(host, port, plan.probe, lambda: _announce(plan, url(listener), tell))
+
+
+def _announce(plan: Plan, address: str, tell: Say) -> None:
+    tell(f"Web: {address}  Ctrl-C ends it.")
+    if welcome := plan.welcome(address):
+        tell(welcome)
 
 
 def _inheriting(role: Role, descriptor: int) -> Role:
