@@ -6,20 +6,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from pytest_django.fixtures import Settings
 
-from tests.runner.factories import SLOW, experiment, living, running, task
+from tests.runner.begun import Begun, long
+from tests.runner.factories import experiment, living, task
 from tuning.models import Experiment, Slot, Task, Worker
 from tuning.runner import leases, lifecycle, locks
-from tuning.runner.experiment import Watcher
 from tuning.runner.reconcile import is_dead, recover
 from tuning.runner.worker import WorkerProcess
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-LONG: dict[str, Any] = {"requests": 400}
-"""A load of ten seconds with SLOW: a test ends it sooner."""
 
 
 @pytest.fixture
@@ -27,41 +24,6 @@ def worker(settings: Settings) -> Iterator[WorkerProcess]:
     settings.AUTOTUNER_LEASE_S = 2
     with WorkerProcess(Worker.Kind.WORKER) as worker:
         yield worker
-
-
-class _Begun:
-    """An experiment that is run in a thread."""
-
-    def __init__(self, worker: WorkerProcess, row: Experiment) -> None:
-        self._loaded = threading.Event()
-        self._result: list[bool] = []
-        self._worker, self._pk = worker, row.pk
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> "_Begun":
-        self._thread.start()
-        assert self._loaded.wait(timeout=60)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._worker.stop()
-        self._thread.join()
-
-    def result(self) -> bool:
-        """What `run` returned."""
-        self._thread.join()
-        (result,) = self._result
-        return result
-
-    def _run(self) -> None:
-        try:
-            self._result.append(self._worker.run(self._pk, Watcher(self._changed)))
-        finally:
-            connection.close()
-
-    def _changed(self, row: Experiment, phase: str) -> None:
-        if phase.startswith("load"):
-            self._loaded.set()
 
 
 def _until(reached: Callable[[], Any]) -> None:
@@ -73,10 +35,6 @@ def _until(reached: Callable[[], Any]) -> None:
             assert not done.is_set()
     finally:
         give_up.cancel()
-
-
-def _long() -> Experiment:
-    return experiment(running(fixed=SLOW, workload=LONG), parameters={**SLOW, "simulate-time-scale": 0.02})
 
 
 def test_a_worker_is_alive_exactly_as_long_as_it_lasts() -> None:
@@ -91,8 +49,8 @@ def test_a_worker_is_alive_exactly_as_long_as_it_lasts() -> None:
 
 def test_what_a_worker_holds_is_renewed_until_it_is_handed_back(worker: WorkerProcess) -> None:
     """Pitfalls A10, A13: longer than a lease, though its thread waits; then nothing is held and nothing lost."""
-    row = _long()
-    with _Begun(worker, row) as begun:
+    row = long()
+    with Begun(worker, row) as begun:
         first = Experiment.objects.get().lease_until
         assert first is not None
         _until(lambda: Experiment.objects.get().lease_until > first + 2)
@@ -110,8 +68,8 @@ def test_what_a_worker_holds_is_renewed_until_it_is_handed_back(worker: WorkerPr
 
 def test_a_cancelled_task_ends_what_runs_of_it(worker: WorkerProcess) -> None:
     """Pitfall A6a."""
-    row = _long()
-    with _Begun(worker, row) as begun:
+    row = long()
+    with Begun(worker, row) as begun:
         lifecycle.cancel(Task.objects.get())
         assert begun.result()
     row.refresh_from_db()
@@ -122,8 +80,8 @@ def test_a_cancelled_task_ends_what_runs_of_it(worker: WorkerProcess) -> None:
 
 def test_an_attempt_that_was_taken_over_ends_without_a_word(worker: WorkerProcess) -> None:
     """Pitfall A7: the row is another's; the engine of the old attempt goes all the same."""
-    row = _long()
-    with _Begun(worker, row) as begun:
+    row = long()
+    with Begun(worker, row) as begun:
         Experiment.objects.update(claim="another", worker=living(), attempt=2)
         before = Experiment.objects.values().get()
         assert begun.result()

@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -57,6 +57,7 @@ class Lease:
         self.claim = experiment.claim
         self._is_lost = threading.Event()
         self._cancelled = ""
+        self._stopped = ""
         self._renewed = self._counted = time.monotonic()
         self._deadline = float("inf")
         self._is_given_up = False
@@ -81,8 +82,8 @@ class Lease:
     def check(self) -> None:
         """LeaseLost or Cancelled when the attempt is to end; also after a pause of this process.
 
-        ExperimentError when its step was given up. A database that does not answer says none of it: whatever is written
-        later tells.
+        ExperimentError when its step was given up, or when somebody stopped it. A database that does not answer says
+        none of it: whatever is written later tells.
         """
         if time.monotonic() - self._renewed > settings.AUTOTUNER_LEASE_S:
             with contextlib.suppress(DatabaseError):
@@ -91,12 +92,18 @@ class Lease:
             raise LeaseLost(f"{self.experiment} was taken over by another attempt.")
         if self._is_given_up:
             raise ExperimentError(Reason.EXPERIMENT_TIMEOUT, HANGS)
+        if self._stopped:
+            raise ExperimentError(Reason.CANCELLED, self._stopped)
         if self._cancelled:
             raise Cancelled(self._cancelled)
 
     def cancel(self, why: str) -> None:
         """Have the next `check` raise Cancelled."""
         self._cancelled = why
+
+    def stop(self, why: str) -> None:
+        """Have the next `check` fail the experiment; its task goes on."""
+        self._stopped = why
 
     def keep_slots(self) -> None:
         """The engine could not be removed: `reconcile` frees its slots when that succeeds."""
@@ -199,19 +206,28 @@ def _taken(pk: int, claim: str, worker: str) -> bool:
 
 
 def renew(leases: Collection[Lease]) -> None:
-    """Renew leases, and have those end whose task was cancelled, or has spent its time."""
+    """Renew leases, and have those end that were stopped, or whose task was cancelled or has spent its time."""
     for lease in leases:
         lease.renew()
+    stopped = _stopped(lease.experiment.pk for lease in leases)
     tasks = {lease.experiment.task_id for lease in leases}
     count_time(tasks)
     known = {pk: (status, worked_s) for pk, status, worked_s in _states(tasks)}
     for lease in leases:
         status, worked_s = known.get(lease.experiment.task_id, (Task.Status.CANCELLED, 0.0))
         limit_s = lease.document.budget.wall_clock_s
+        if lease.claim in stopped:
+            lease.stop(stopped[lease.claim])
         if status == Task.Status.CANCELLED:
             lease.cancel("Cancelled.")
         elif limit_s is not None and worked_s > limit_s:
             lease.cancel("The task's wall-clock budget is used up.")
+
+
+def _stopped(experiments: Iterable[int]) -> dict[str, str]:
+    """Claims of active experiments that somebody stopped, with who it was, in a sentence; see `lifecycle.stop`."""
+    active = Experiment.objects.filter(pk__in=list(experiments), status__in=Experiment.ACTIVE)
+    return dict(active.filter(reason=Reason.CANCELLED).values_list("claim", "message"))
 
 
 def _states(tasks: Collection[int]) -> Any:

@@ -90,6 +90,18 @@ def cancel(task: Task) -> None:
         )
 
 
+def stop(experiment: Experiment, by: str) -> None:
+    """End one experiment that runs: it has failed then, and its task goes on.
+
+    Whoever runs it notices within seconds and removes its engine first; so the reason is left on the active row.
+    """
+    running = Experiment.objects.filter(pk=experiment.pk, status__in=Experiment.ACTIVE)
+    if not running.filter(reason="").update(reason=Reason.CANCELLED, message=f"Stopped by {by}."):
+        now = "being ended already" if running.exists() else Experiment.objects.get(pk=experiment.pk).status
+        raise ConflictError(f"{experiment} of {experiment.task} cannot be stopped: it is {now}.".capitalize())
+    logs.note(experiment.task, "info", f"{experiment} is stopped by {by}")
+
+
 def retry(task: Task, wake: Enqueue) -> int:
     """Run the failed experiments of a task again; how many there are. ConflictError when there is none."""
     with _all_or_nothing(task, RETRY):
@@ -142,13 +154,18 @@ def edit(task: Task, document: TaskDocument) -> Task:
 
 def duplicate(task: Task) -> Task:
     """A task with the same document under a name of its own, not started."""
-    document = task.task_document
     with _all_or_nothing(task, Rule("duplicated", tuple(Status))):
-        names = set(Task.objects.filter(name__startswith=document.name[:150]).values_list("name", flat=True))
-        number = 2
-        while (name := f"{document.name[:180]} copy {number}") in names:
-            number += 1
-        return create(document.model_copy(update={"name": name}))
+        return create(copy_of(task))
+
+
+def copy_of(task: Task) -> TaskDocument:
+    """The document of a task under a name that is still free."""
+    document = task.task_document
+    names = set(Task.objects.filter(name__startswith=document.name[:150]).values_list("name", flat=True))
+    number = 2
+    while (name := f"{document.name[:180]} copy {number}") in names:
+        number += 1
+    return document.model_copy(update={"name": name})
 
 
 def delete(task: Task) -> None:

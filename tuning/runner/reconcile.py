@@ -96,7 +96,7 @@ def _lost(dead: list[str]) -> Iterator[Experiment]:
 def _take_back(experiment: Experiment) -> Action | None:
     """Give a lost experiment another attempt, or none after too many; None when its attempt was not lost after all."""
     columns, what = _fate(experiment)
-    why = f"attempt {experiment.attempt} " + ("hangs" if experiment.reason else "lost its worker")
+    why = f"attempt {experiment.attempt} {_what_happened(experiment)}"
     same = Experiment.objects.filter(
         pk=experiment.pk, claim=experiment.claim, lease_until=experiment.lease_until, status__in=Experiment.ACTIVE
     )
@@ -111,13 +111,19 @@ def _take_back(experiment: Experiment) -> Action | None:
     return Action(f"{experiment} of task {experiment.task_id} {what}", why)
 
 
+def _what_happened(experiment: Experiment) -> str:
+    if experiment.reason == Reason.CANCELLED:
+        return "was stopped"
+    return "hangs" if experiment.reason else "lost its worker"
+
+
 def _fate(experiment: Experiment) -> tuple[dict[str, object], str]:
     """The columns of a lost experiment, and what that is in words."""
     if experiment.task.status == Task.Status.CANCELLED:
         cancelled = {"status": Experiment.Status.CANCELLED, "reason": Reason.CANCELLED, "message": "Cancelled."}
         return {**cancelled, "finished_at": timezone.now()}, "is cancelled"
     failed = {"status": Experiment.Status.FAILED, "finished_at": timezone.now(), "total_s": experiment.spent_s}
-    if experiment.reason:  # its worker has given it up
+    if experiment.reason:  # its worker has given it up, or somebody stopped it
         return failed, "has failed"
     if experiment.losses + 1 < MAX_LOSSES:
         return {"status": Experiment.Status.PENDING}, "is pending again"

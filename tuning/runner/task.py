@@ -109,11 +109,13 @@ def _gpu_hours(task: Task) -> float:
 def _failures(task: Task, document: TaskDocument) -> str:
     """That too many experiments failed one after another, in the order of their numbers, whichever ended first.
 
-    Those that never ran for want of slots do not count. The failures stay in sight while later ones that run end.
+    Those that never ran for want of slots, and those that somebody stopped, do not count. The failures stay in sight
+    while later ones that run end.
     """
     most = document.budget.max_failures
-    never_ran = Q(status=Experiment.Status.CANCELLED) | Q(status=Experiment.Status.FAILED, attempt=0)
-    last = task.experiments.exclude(never_ran).order_by("-number").values_list("status", flat=True)
+    no_fault = Q(status=Experiment.Status.CANCELLED) | Q(status=Experiment.Status.FAILED, attempt=0)
+    no_fault |= Q(status=Experiment.Status.FAILED, reason=Reason.CANCELLED)
+    last = task.experiments.exclude(no_fault).order_by("-number").values_list("status", flat=True)
     runs = groupby(last[: most + document.max_parallel])
     if any(status == Experiment.Status.FAILED and len(list(run)) >= most for status, run in runs):
         return f"{most} experiments failed one after another."
