@@ -39,6 +39,11 @@ def dump(document: TaskDocument, format: Literal["yaml", "json"] = "yaml") -> st
     data = _section(document)
     if format == "json":
         return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return as_yaml(data)
+
+
+def as_yaml(data: JsonValue) -> str:
+    """Plain data as text that reads as the same data, whether or not it is a document."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from tuning.document.base import Parameters
 from tuning.document.task import Engine as EngineSection
 from tuning.document.task import EngineName
+from tuning.engines.flags import FlagTable
 from tuning.errors import Reason
 
 
@@ -54,6 +55,8 @@ class Engine(Protocol):
     name: EngineName
     simulated: bool
     """Whether what is measured on it was simulated."""
+    table: FlagTable
+    """The flags that it knows."""
     health_path: str
     """Answers 200 when the engine can serve."""
     version_path: str

@@ -26,6 +26,7 @@ def _flag(flag: SimulatedFlag) -> Flag:
         minimum=flag.minimum,
         maximum=flag.maximum,
         neutral=1 if aliases else None,
+        tuned=not flag.is_simulation,
         help=flag.help,
     )
 

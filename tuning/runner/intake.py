@@ -22,7 +22,7 @@ from tuning.engines.registry import engine_for
 from tuning.engines.shell import is_secret
 from tuning.errors import ConflictError, DocumentError
 from tuning.models import Task
-from tuning.runner.planner import search_space
+from tuning.runner.planner import COUNTED, search_space
 from tuning.search import count
 
 
@@ -39,10 +39,10 @@ class Accepted:
     configurations: int | None
 
 
-def read_document(text: str | bytes) -> Accepted:
+def read_document(text: str | bytes, *, count_to: int = COUNTED) -> Accepted:
     """Check a document by its schema, by its engine's rules and by this machine; DocumentError has all problems.
 
-    Reads files that the document names; writes nothing.
+    More than `count_to` configurations are not counted. Reads files that the document names; writes nothing.
     """
     loaded = load(text)
     document = loaded.document
@@ -50,7 +50,7 @@ def read_document(text: str | bytes) -> Accepted:
     if faults:
         problems = [loaded.problem(fault) for fault in faults]
         raise DocumentError(sorted(problems, key=lambda problem: problem.line or 0))
-    return Accepted(document, loaded.notes, count(search_space(document)))
+    return Accepted(document, loaded.notes, count(search_space(document), count_to, patience=count_to))
 
 
 def submit(document: TaskDocument, *, again: bool = False) -> Task:
