@@ -58,9 +58,12 @@ def test_a_gpu_is_read(plug: Plug) -> None:
             "memory_mib": 23034,
             "used_mib": 4,
             "processes": [{"pid": os.getpid(), "used_mib": 6}],
+            "utilisation_percent": 87,
+            "temperature_c": 61,
+            "power_w": 58.125,
         }
     )
-    assert discover() == [Gpu(0, "GPU-a", "NVIDIA L4", 23034, 10, (Process(os.getpid(), 6),))]
+    assert discover() == [Gpu(0, "GPU-a", "NVIDIA L4", 23034, 10, (Process(os.getpid(), 6),), 87, 61, 58.125)]
 
 
 READINGS: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
@@ -74,6 +77,21 @@ READINGS: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
     ("MPS is not known to the driver", {"fails": {"nvmlDeviceGetMPSComputeRunningProcesses": "FunctionNotFound"}}, {}),
     ("MIG is not supported", {"fails": {"nvmlDeviceGetMigMode": "NotSupported"}}, {}),
     ("the bus is not supported", {"fails": {"nvmlDeviceGetPciInfo": "NotSupported"}}, {}),
+    ("the utilisation is N/A (vGPU)", {"utilisation_percent": None}, {"utilisation_percent": None}),
+    (
+        "the utilisation is not supported",
+        {"fails": {"nvmlDeviceGetUtilizationRates": "NotSupported"}},
+        {"utilisation_percent": None},
+    ),
+    ("the temperature is N/A", {"temperature_c": None}, {"temperature_c": None}),
+    (
+        "the temperature is not permitted",
+        {"fails": {"nvmlDeviceGetTemperature": "NoPermission"}},
+        {"temperature_c": None},
+    ),
+    ("the power is N/A (laptops)", {"power_w": None}, {"power_w": None}),
+    ("the power is not known just now", {"fails": {"nvmlDeviceGetPowerUsage": "Unknown"}}, {"power_w": None}),
+    ("a GPU rests", {"utilisation_percent": 0, "power_w": 0}, {"utilisation_percent": 0, "power_w": 0.0}),
     (
         "the memory of a process is N/A (WSL)",
         {"processes": [{"pid": os.getpid(), "used_mib": None}]},
@@ -93,15 +111,18 @@ def test_a_reading_that_is_not_available_hides_no_gpu(
     plug: Plug, described: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> None:
     """Pitfall C3a: "[N/A]" was read as "no GPUs"."""
-    plug({"uuid": "GPU-a", "name": "NVIDIA L4", "memory_mib": 23034, **described}, {"uuid": "GPU-b"})
+    whole = {"name": "NVIDIA L4", "memory_mib": 23034, "utilisation_percent": 40, "temperature_c": 55, "power_w": 33.5}
+    plug({"uuid": "GPU-a", **whole, **described}, {"uuid": "GPU-b"})
     (first, second) = discover()
     usual = {"index": 0, "uuid": "GPU-a", "name": "NVIDIA L4", "memory_mib": 23034, "used_mib": 0, "processes": ()}
+    usual |= {"utilisation_percent": 40, "temperature_c": 55, "power_w": 33.5}
     assert first == Gpu(**{**usual, **expected})
     assert (second.index, second.uuid) == (1, "GPU-b")
 
 
-def test_the_value_that_means_not_available_is_no_size() -> None:
+def test_the_values_that_mean_not_available_are_no_numbers() -> None:
     assert gpus._mib(pynvml.NVML_VALUE_NOT_AVAILABLE_ulonglong.value) is None
+    assert gpus._known(pynvml.NVML_VALUE_NOT_AVAILABLE_uint.value) is None
 
 
 def test_gpus_are_numbered_by_their_place_on_the_bus(plug: Plug) -> None:
@@ -144,6 +165,8 @@ def test_the_instances_of_a_gpu_in_mig_mode_are_seen_in_its_place(plug: Plug) ->
         (2, "GPU-c", 81559),
     ]
     assert found[2].processes == (Process(os.getpid(), None),)
+    read = [(gpu.utilisation_percent, gpu.temperature_c, gpu.power_w) for gpu in found]
+    assert read == [(0, 30, 70.0), (None, None, None), (None, None, None), (0, 30, 70.0)]
     for both in ("1", "GPU-b"):
         assert uuids(discover([both])) == ["MIG-x", "MIG-y"]
     assert uuids(discover(["mig-y"])) == ["MIG-y"]

@@ -3,13 +3,14 @@
 
     {"fails": {"nvmlInit": "LibRmVersionMismatch"},
      "gpus": [{"uuid": "GPU-a", "name": "NVIDIA H100", "bus": 23, "memory_mib": 81559, "used_mib": 600,
+               "utilisation_percent": 87, "temperature_c": 61, "power_w": 512.5,
                "processes": [{"pid": 4711, "used_mib": 40960, "kinds": ["compute", "graphics"]}],
                "fails": {"nvmlDeviceGetMemoryInfo": "NotSupported"},
                "mig": [{"uuid": "MIG-b", ...}]}]}
 
 All but `uuid` has a default. `used_mib` is what nobody in the list uses; processes come on top, unless they have ended.
-null is what a driver does not tell. "fails" names functions and the NVMLError_* that they raise. "mig" switches MIG on.
-The file is read anew by each nvmlInit; `write` replaces it in one step.
+null is what a driver does not tell. "fails" names functions and the NVMLError_* that they raise. "mig" switches MIG on;
+utilisation, temperature and power are told of whole GPUs only. The file is read anew by each nvmlInit; `write` replaces it in one step.
 """
 
 import json
@@ -30,6 +31,8 @@ NVMLError = real.NVMLError
 NVMLError_LibraryNotFound = real.NVMLError_LibraryNotFound
 NVMLError_DriverNotLoaded = real.NVMLError_DriverNotLoaded
 NVML_DEVICE_MIG_ENABLE = real.NVML_DEVICE_MIG_ENABLE
+NVML_TEMPERATURE_GPU = real.NVML_TEMPERATURE_GPU
+NVML_VALUE_NOT_AVAILABLE_uint = real.NVML_VALUE_NOT_AVAILABLE_uint
 NVML_VALUE_NOT_AVAILABLE_ulonglong = real.NVML_VALUE_NOT_AVAILABLE_ulonglong
 nvmlMemory_v2 = real.nvmlMemory_v2
 
@@ -41,8 +44,8 @@ _opened: list[dict[str, Any]] = []
 class _Handle:
     """A device, until the library is shut down."""
 
-    def __init__(self, described: Mapping[str, Any], place: int = 0) -> None:
-        self.described, self.place, self.driver = described, place, _driver()
+    def __init__(self, described: Mapping[str, Any], place: int = 0, *, is_instance: bool = False) -> None:
+        self.described, self.place, self.driver, self.is_instance = described, place, _driver(), is_instance
 
 
 def install() -> None:
@@ -110,6 +113,24 @@ def nvmlDeviceGetMemoryInfo(handle: _Handle, version: int | None = None) -> Simp
     return SimpleNamespace(total=total_mib * 2**20, used=(used_mib + (0 if version else _RESERVED_MIB)) * 2**20)
 
 
+def nvmlDeviceGetUtilizationRates(handle: _Handle) -> SimpleNamespace:
+    described = _of(handle, "nvmlDeviceGetUtilizationRates")
+    return SimpleNamespace(gpu=_of_a_whole_gpu(handle, described.get("utilisation_percent", 0)), memory=0)
+
+
+def nvmlDeviceGetTemperature(handle: _Handle, sensor: int) -> int:
+    described = _of(handle, "nvmlDeviceGetTemperature")
+    if sensor != NVML_TEMPERATURE_GPU:
+        raise real.NVMLError_InvalidArgument
+    return int(_of_a_whole_gpu(handle, described.get("temperature_c", 30)))
+
+
+def nvmlDeviceGetPowerUsage(handle: _Handle) -> int:
+    """In milliwatts."""
+    described = _of(handle, "nvmlDeviceGetPowerUsage")
+    return round(1000 * _of_a_whole_gpu(handle, described.get("power_w", 70)))
+
+
 def nvmlDeviceGetMigMode(device: _Handle) -> list[int]:
     described = _of(device, "nvmlDeviceGetMigMode")
     return [int("mig" in described), int("mig" in described)]
@@ -125,7 +146,7 @@ def nvmlDeviceGetMigDeviceHandleByIndex(device: _Handle, index: int) -> _Handle:
     if index >= len(instances):
         raise real.NVMLError_NotFound
     _may_fail("nvmlDeviceGetHandleByIndex", instances[index])
-    return _Handle(instances[index])
+    return _Handle(instances[index], is_instance=True)
 
 
 def nvmlDeviceGetComputeRunningProcesses(handle: _Handle) -> list[SimpleNamespace]:
@@ -163,6 +184,12 @@ def _told(value: Any) -> Any:
     if value is None:
         raise real.NVMLError_NotSupported
     return value
+
+
+def _of_a_whole_gpu(handle: _Handle, value: Any) -> Any:
+    if handle.is_instance:
+        raise real.NVMLError_NotSupported
+    return _told(value)
 
 
 def _living(described: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -1,4 +1,5 @@
-"""Which GPUs this machine has, and which of them somebody else fills: read through NVML, the library of the driver.
+"""Which GPUs this machine has, what they are doing, and which of them somebody else fills: read through NVML, the
+library of the driver.
 
 What a driver does not tell ("N/A": vGPU, MIG, unified memory, a container) is None and hides no GPU. CUDA sees the
 instances of a GPU in MIG mode instead of that GPU, and so does this module.
@@ -38,7 +39,8 @@ class Gpu:
     """What CUDA can be given: a GPU, or one instance of a GPU in MIG mode.
 
     `index` is the number of the GPU in PCI bus order, which the instances of one GPU share; `uuid` is unique, and what
-    CUDA_VISIBLE_DEVICES takes.
+    CUDA_VISIBLE_DEVICES takes. `utilisation_percent` is the share of the driver's last sample period (1/6 s to 1 s) in
+    which any kernel ran; `power_w` is of the whole board. Of an instance drivers tell neither these nor a temperature.
     """
 
     index: int
@@ -47,6 +49,9 @@ class Gpu:
     memory_mib: int | None
     used_mib: int | None
     processes: tuple[Process, ...]
+    utilisation_percent: int | None = None
+    temperature_c: int | None = None
+    power_w: float | None = None
 
 
 @dataclass(frozen=True)
@@ -174,10 +179,9 @@ def _instances(index: int, card: Any) -> Iterator[Gpu]:
 
 
 def _gpu(index: int, uuid: str, handle: Any) -> Gpu:
-    memory_mib, used_mib = _memory(handle)
-    return Gpu(
-        index, uuid, _read(pynvml.nvmlDeviceGetName, handle) or "GPU", memory_mib, used_mib, tuple(_processes(handle))
-    )
+    name = _read(pynvml.nvmlDeviceGetName, handle) or "GPU"
+    memory, processes = _memory(handle), tuple(_processes(handle))
+    return Gpu(index, uuid, name, *memory, processes, _utilisation(handle), _temperature(handle), _power(handle))
 
 
 def _memory(handle: Any) -> tuple[int | None, int | None]:
@@ -187,6 +191,20 @@ def _memory(handle: Any) -> tuple[int | None, int | None]:
     if not memory or not _mib(memory.total):
         return None, None
     return _mib(memory.total), _mib(memory.used)
+
+
+def _utilisation(handle: Any) -> int | None:
+    rates = _read(pynvml.nvmlDeviceGetUtilizationRates, handle)
+    return _known(rates.gpu) if rates else None
+
+
+def _temperature(handle: Any) -> int | None:
+    return _known(_read(pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU))
+
+
+def _power(handle: Any) -> float | None:
+    milliwatts = _known(_read(pynvml.nvmlDeviceGetPowerUsage, handle))
+    return None if milliwatts is None else milliwatts / 1000
 
 
 def _processes(handle: Any) -> Iterator[Process]:
@@ -215,6 +233,10 @@ def _mib(size_bytes: int | None) -> int | None:
     if size_bytes is None or size_bytes == pynvml.NVML_VALUE_NOT_AVAILABLE_ulonglong.value:
         return None
     return size_bytes // _MIB
+
+
+def _known(number: int | None) -> int | None:
+    return None if number == pynvml.NVML_VALUE_NOT_AVAILABLE_uint.value else number
 
 
 def _named(word: str, cards: Sequence[_Card], trouble: str) -> tuple[Gpu, ...]:
