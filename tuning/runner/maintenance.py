@@ -14,7 +14,7 @@ from tuning.errors import ConflictError
 from tuning.models import Experiment, LogLine, MeasurementRow, Slot, Task, Worker
 from tuning.runner import lifecycle
 from tuning.runner.experiment import task_folder
-from tuning.runner.reconcile import is_dead
+from tuning.runner.reconcile import dead
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,9 @@ def contents() -> Contents:
 
 def living(*kinds: Worker.Kind) -> list[Worker]:
     """The processes of these kinds, or of any, that run experiments or could."""
-    wanted = Worker.objects.filter(kind__in=kinds or list(Worker.Kind))
-    return [worker for worker in wanted if not is_dead(worker)]
+    wanted = list(Worker.objects.filter(kind__in=kinds or list(Worker.Kind)))
+    gone = dead(wanted)
+    return [worker for worker in wanted if worker.pk not in gone]
 
 
 def reset_all(*, force: bool = False) -> list[Task]:

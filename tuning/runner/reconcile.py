@@ -4,7 +4,7 @@ Leases decide, never a guess: what somebody alive works on is left alone, and so
 did not start.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -46,7 +46,7 @@ def reconcile(*, dry_run: bool = False) -> list[Action]:
     if not dry_run:
         return _put_right(recover(), dry_run=False)
     with transaction.atomic():
-        actions = _put_right(_recover_rows(_dead()), dry_run=True)
+        actions = _put_right(_recover_rows(dead(list(Worker.objects.all()))), dry_run=True)
         transaction.set_rollback(True)
     return actions
 
@@ -61,35 +61,49 @@ def _put_right(actions: list[Action], *, dry_run: bool) -> list[Action]:
 
 def recover() -> list[Action]:
     """Take back the experiments and tasks of workers that are gone; looks at rows and lock files only."""
-    dead = _dead()
-    actions = _recover_rows(dead)
-    for pk in dead:
+    gone = dead(list(Worker.objects.all()))
+    actions = _recover_rows(gone)
+    for pk in gone:
         locks.worker_lock(pk).unlink(missing_ok=True)
     return actions
 
 
-def _recover_rows(dead: list[str]) -> list[Action]:
-    actions = [_take_back(experiment) for experiment in _lost(dead)]
+def _recover_rows(workers: list[str]) -> list[Action]:
+    actions = [_take_back(experiment) for experiment in _lost(workers)]
     actions += _end_pending_of_cancelled()
-    Worker.objects.filter(pk__in=dead).delete()
+    Worker.objects.filter(pk__in=workers).delete()
     return [action for action in actions if action]
 
 
-def _dead() -> list[str]:
-    return [worker.pk for worker in Worker.objects.all() if is_dead(worker)]
-
-
 def is_dead(worker: Worker) -> bool:
-    """Whether the process is gone: the kernel knows it at once on this machine, the leases tell it of others."""
-    if worker.node == instance_id():
-        return not locks.is_held(locks.worker_lock(worker.pk))
+    """Whether the process is gone; see `dead`."""
+    return bool(dead([worker]))
+
+
+def dead(workers: Collection[Worker]) -> list[str]:
+    """Those whose process is gone: the kernel knows it at once on this machine, the leases tell it of others.
+
+    At most two queries, and a look at the lock file of each that is on this machine.
+    """
+    here = instance_id()
+    elsewhere = [worker.pk for worker in workers if worker.node != here]
+    alive = _with_valid_lease(elsewhere) if elsewhere else set()
+    alive |= {row.pk for row in workers if row.node == here and locks.is_held(locks.worker_lock(row.pk))}
+    return [worker.pk for worker in workers if worker.pk not in alive]
+
+
+def _with_valid_lease(workers: list[str]) -> set[str]:
+    """Those whose own lease, or that of an experiment that they hold, is still good."""
     valid = clock.is_valid(clock.reading())
-    held = Experiment.objects.filter(valid, worker=worker.pk, status__in=Experiment.ACTIVE)
-    return not Worker.objects.filter(valid, pk=worker.pk).exists() and not held.exists()
+    held = Experiment.objects.filter(valid, worker__in=workers, status__in=Experiment.ACTIVE)
+    return {
+        *Worker.objects.filter(valid, pk__in=workers).values_list("pk", flat=True),
+        *held.values_list("worker", flat=True),
+    }
 
 
-def _lost(dead: list[str]) -> Iterator[Experiment]:
-    gone = Q(worker=None) | Q(worker__in=dead) | clock.is_expired(clock.reading())
+def _lost(workers: list[str]) -> Iterator[Experiment]:
+    gone = Q(worker=None) | Q(worker__in=workers) | clock.is_expired(clock.reading())
     yield from Experiment.objects.filter(gone, status__in=Experiment.ACTIVE).select_related("task")
 
 
