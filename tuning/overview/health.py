@@ -90,7 +90,10 @@ def _queue(waiting: Callable[[], int], errors: tuple[type[Exception], ...]) -> P
 def _worker(database: Part) -> Part:
     if database.reason:
         return Part("worker", "the database does not tell")
-    alive = len(living(Worker.Kind.WORKER))
+    try:
+        alive = len(living(Worker.Kind.WORKER))
+    except OSError:  # of a worker of this machine a lock in the data folder tells
+        return Part("worker", "the data folder does not tell")
     return Part("worker", "" if alive else "no worker is running", {"alive": alive})
 
 
