@@ -41,7 +41,6 @@ register_converter(ActionConverter, "action")
 urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
     path("now", dashboard.dashboard_now, name="dashboard-now"),
-    path("lately", dashboard.dashboard_lately, name="dashboard-lately"),
     path("search", search.search, name="search"),
     path("tasks", tasks.tasks, name="tasks"),
     path("tasks/now", tasks.tasks_now, name="tasks-now"),
@@ -74,6 +73,7 @@ urlpatterns = [
     path("machines/now", machines.machines_now, name="machines-now"),
     path("deployments", deployments.deployments, name="deployments"),
     path("deployments/now", deployments.deployments_now, name="deployments-now"),
+    path("deployments/<pk:pk>/stop", deployments.deployment_stop, name="deployment-stop"),
     path("tasks/<pk:pk>/log", log.task_log, name="task-log"),
     path("tasks/<pk:pk>/log/lines", log.task_log_lines, name="task-log-lines"),
     path("tasks/<pk:pk>/log.txt", log.task_log_text, name="task-log-text"),

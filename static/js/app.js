@@ -138,7 +138,13 @@
 
   const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
+  const hours = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+
   function localise(root) {
+    for (const label of root.querySelectorAll("[data-clock]")) {
+      label.textContent = hours.format(new Date(label.dataset.clock));
+      label.removeAttribute("data-clock");
+    }
     for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
       time.dataset.local = "";
       time.title = time.dateTime.replace("T", " ").replace(/\.\d+/, "").replace(/(\+00:00|Z)$/, " UTC");

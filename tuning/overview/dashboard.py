@@ -3,35 +3,44 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q
 from django.utils import timezone
 
-from tuning.models import Experiment, Task
-from tuning.overview.progress import outcome, time_left_s
-from tuning.overview.tasks import TaskLine, with_cells
+from tuning.models import Experiment, Slot, Task
+from tuning.overview.progress import time_left_s
+from tuning.overview.tasks import TaskLine, slot_holders, with_cells
+from tuning.overview.timeline import LATELY
 
-LATELY = timedelta(hours=24)
-MOST_TASKS = 10
-MOST_BARS = 200
-MOST_LANES = 12
-LANE = 38
-WIDTH = 960.0
-HOURS = 24
-GRID = tuple((round(WIDTH * hour / HOURS, 1), HOURS - hour) for hour in range(0, HOURS + 1, 6))
-"""Where the lines of hours are, and how many hours ago that is."""
+MOST_TASKS = 8
+MOST_SLOTS = 16
+STALE = timedelta(minutes=1)
+"""Age from which what was read of a GPU says when."""
 
 
 @dataclass(frozen=True)
-class UnderWay:
+class Going:
     """A task that runs or is paused; `left_s` is how long it will take, roughly."""
 
     line: TaskLine
     left_s: float | None
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """The latest tasks that run or are paused, at most MOST_TASKS; `is_cut` when there are more."""
+
+    tasks: tuple[Going, ...]
+    is_cut: bool
+
+    @property
+    def running(self) -> int:
+        """How many experiments of theirs run now."""
+        return sum(each.line.counts.running for each in self.tasks)
 
 
 @dataclass(frozen=True)
@@ -42,56 +51,61 @@ class Failure:
     count: int
     latest: Experiment
 
-
-@dataclass(frozen=True)
-class Bar:
-    """An experiment on the timeline: where it begins and how long it is, of WIDTH."""
-
-    task: int
-    number: int
-    outcome: str
-    start: float
-    length: float
-    started_at: datetime
-
     @property
-    def look(self) -> str:
-        """The name of its style."""
-        return "running" if self.outcome in Experiment.ACTIVE else self.outcome
+    def words(self) -> str:
+        """The reason as one would say it."""
+        return self.reason.replace("_", " ").capitalize() or "No reason was kept"
 
 
 @dataclass(frozen=True)
-class Lane:
-    """The bars of one task, and how far down they are."""
+class SlotLine:
+    """A slot and the experiment that has it; what its GPU does, as far as it was read."""
 
-    task: int
-    title: str
-    top: int
-    bars: tuple[Bar, ...]
+    slot: Slot
+    holder: Experiment | None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether an experiment could have it."""
+        return not self.slot.claim and not self.slot.foreign
+
+    @property
+    def title(self) -> str:
+        """The GPU with its number, or the slot with its own."""
+        if self.slot.gpu is None:
+            return f"Slot {self.slot.index}"
+        return f"GPU {self.slot.gpu}: {self.slot.name}" if self.slot.name else f"GPU {self.slot.gpu}"
+
+    @property
+    def memory_percent(self) -> float | None:
+        """How full its memory is."""
+        used, there_is = self.slot.used_mib, self.slot.memory_mib
+        return None if used is None or not there_is else round(min(100.0, 100 * used / there_is), 1)
+
+    @property
+    def memory_gib(self) -> tuple[float, float] | None:
+        """In use, and altogether."""
+        used, there_is = self.slot.used_mib, self.slot.memory_mib
+        return None if used is None or not there_is else (used / 1024, there_is / 1024)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether nobody has read the GPU for a while, so that it may do something else now."""
+        return self.slot.read_at is not None and timezone.now() - self.slot.read_at > STALE
 
 
 @dataclass(frozen=True)
-class Timeline:
-    """The experiments of the last 24 hours; `is_cut` when there were more than are shown."""
+class Slots:
+    """The first slots, at most MOST_SLOTS, and how many there are and are free altogether."""
 
-    lanes: tuple[Lane, ...]
-    until: datetime
-    is_cut: bool
-
-    @property
-    def height(self) -> int:
-        """Of all lanes."""
-        return len(self.lanes) * LANE
+    lines: tuple[SlotLine, ...]
+    total: int
+    free: int
 
     @property
-    def box(self) -> str:
-        """The view box: the lanes, and a line for the hours below."""
-        return f"0 0 {WIDTH:g} {self.height + 22}"
-
-    @property
-    def count(self) -> int:
-        """How many experiments are shown."""
-        return sum(len(lane.bars) for lane in self.lanes)
+    def more(self) -> int:
+        """How many are not shown."""
+        return self.total - len(self.lines)
 
 
 @dataclass(frozen=True)
@@ -108,59 +122,52 @@ class Disk:
         return round(100 * self.used_bytes / max(1, self.total_bytes))
 
 
-def under_way() -> list[UnderWay]:
-    """The tasks that run or are paused, the latest first; a query for each that runs, of at most MOST_TASKS."""
-    wanted = Task.objects.filter(status__in=(Task.Status.RUNNING, Task.Status.PAUSED)).order_by("-started_at")
-    lines = with_cells(list(wanted[:MOST_TASKS]))
-    return [UnderWay(line, _left_s(line)) for line in lines]
+def under_way() -> UnderWay:
+    """What runs or is paused: three queries, and one more for each task that runs."""
+    wanted = Task.objects.filter(status__in=(Task.Status.RUNNING, Task.Status.PAUSED)).order_by("-started_at", "-pk")
+    found = list(wanted[: MOST_TASKS + 1])
+    going = tuple(Going(line, _left_s(line)) for line in with_cells(found[:MOST_TASKS]))
+    return UnderWay(going, is_cut=len(found) > MOST_TASKS)
+
+
+def is_new() -> bool:
+    """Whether nobody has made a task yet."""
+    return not Task.objects.exists()
 
 
 def _left_s(line: TaskLine) -> float | None:
     return time_left_s(line.task, line.counts) if line.task.status == Task.Status.RUNNING else None
 
 
+def slots() -> Slots:
+    """Where experiments run, and which: three queries."""
+    counted = Slot.objects.aggregate(total=Count("pk"), free=Count("pk", filter=Q(claim="", foreign="")))
+    holders = slot_holders()
+    lines = tuple(SlotLine(slot, holders.get(slot.claim)) for slot in Slot.objects.all()[:MOST_SLOTS])
+    return Slots(lines, counted["total"], counted["free"])
+
+
 def outcomes_lately() -> dict[str, int]:
-    """How many experiments ended lately, by status: one query."""
-    lately = Experiment.objects.filter(finished_at__gt=timezone.now() - LATELY).order_by()
-    return dict(lately.values_list("status").annotate(Count("pk")))
+    """How many experiments succeeded and failed lately: one query, answered from an index."""
+    since = timezone.now() - LATELY
+    ended = Experiment.objects.filter(status__in=Experiment.FINISHED, finished_at__gt=since).order_by()
+    return dict(ended.values_list("status").annotate(Count("pk")))
 
 
 def failures() -> list[Failure]:
     """Why experiments failed lately, the most frequent reason first: two queries."""
     since = timezone.now() - LATELY
-    failed = Experiment.objects.filter(status=Experiment.Status.FAILED, finished_at__gt=since).order_by()
-    counted = list(failed.values_list("reason").annotate(count=Count("pk"), last=Max("pk")))
-    latest = Experiment.objects.select_related("task").defer("task__document", "parameters", "command")
-    rows = latest.in_bulk([last for _, _, last in counted])
-    found = [Failure(reason, count, rows[last]) for reason, count, last in counted if last in rows]
+    failed = Experiment.objects.filter(status=Experiment.Status.FAILED).order_by()
+    counted = failed.filter(finished_at__gt=since).values_list("reason").annotate(Count("pk"), Max("finished_at"))
+    ends = {reason: (count, last) for reason, count, last in counted}
+    rows = failed.filter(finished_at__in=[last for _, last in ends.values()]).select_related("task")
+    latest = {(row.reason, row.finished_at): row for row in rows.defer("task__document", "parameters", "command")}
+    found = [
+        Failure(reason, count, latest[reason, last])
+        for reason, (count, last) in ends.items()
+        if (reason, last) in latest  # it may be retried in between
+    ]
     return sorted(found, key=lambda failure: (-failure.count, failure.reason))
-
-
-def timeline() -> Timeline:
-    """Two queries: what ended lately, and what runs."""
-    # Whole minutes, so that a page that asks again gets the same picture for a while.
-    until = timezone.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
-    since = until - LATELY
-    columns = ("task", "task__name", "number", "status", "feasible", "started_at", "finished_at")
-    begun = Experiment.objects.filter(started_at__isnull=False)
-    ended = begun.filter(finished_at__gt=since).order_by("-finished_at").values_list(*columns)[: MOST_BARS + 1]
-    active = begun.filter(status__in=Experiment.ACTIVE).order_by("task_id", "number").values_list(*columns)[:MOST_BARS]
-    rows = [*active, *ended]
-    lanes: dict[int, list[Bar]] = {}
-    titles: dict[int, str] = {}
-    for task, name, number, status, feasible, started_at, finished_at in rows[:MOST_BARS]:
-        titles[task] = name
-        start, end = _place(started_at, since), _place(finished_at or until, since)
-        bar = Bar(task, number, outcome(status, feasible), start, round(max(3.0, end - start), 1), started_at)
-        lanes.setdefault(task, []).append(bar)
-    shown = sorted(lanes, reverse=True)[:MOST_LANES]
-    drawn = tuple(Lane(task, titles[task], index * LANE, tuple(lanes[task])) for index, task in enumerate(shown))
-    return Timeline(drawn, until, is_cut=len(rows) > MOST_BARS or len(lanes) > MOST_LANES)
-
-
-def _place(at: datetime, since: datetime) -> float:
-    share = (at - since) / LATELY
-    return round(WIDTH * min(1.0, max(0.0, share)), 1)
 
 
 def totals() -> dict[str, int]:

@@ -7,54 +7,61 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from tuning.forms.dashboard import PartForm
 from tuning.models import Experiment
 from tuning.overview import dashboard as read
-from tuning.overview.tasks import slots_with_holders
+from tuning.overview.timeline import timeline
 from tuning.overview.workers import worker_count
-from tuning.views.live import LivePart
+from tuning.views.answers import valid
+from tuning.views.live import LivePart, live
+
+EVERY_S = 5
 
 
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     """The first page."""
     context = {
-        "now": _now().render(request),
-        "lately": _lately().render(request),
+        **{name: _part(name).render(request) for name in _PARTS},
         "totals": read.totals(),
         "disk": read.disk(),
     }
     return render(request, "tuning/dashboard.html", context)
 
 
-@require_safe
-def dashboard_now(request: HttpRequest) -> HttpResponse:
-    """What runs, and on what."""
-    return _now().answer(request)
+@live
+def dashboard_now(request: HttpRequest) -> LivePart:
+    """A part of it: what runs, on what, or what came out in the last 24 hours."""
+    return _part(valid(PartForm(request.GET)).cleaned_data["part"])
 
 
-@require_safe
-def dashboard_lately(request: HttpRequest) -> HttpResponse:
-    """The last 24 hours."""
-    return _lately().answer(request)
+def _part(name: str) -> LivePart:
+    template, context = _PARTS[name]
+    url = f"{reverse('dashboard-now')}?part={name}"
+    return LivePart(f"dashboard-{name}", url, template, EVERY_S, context())
 
 
-def _now() -> LivePart:
-    return LivePart("dashboard-now", reverse("dashboard-now"), "tuning/_dashboard.html", 5, _state())
-
-
-def _lately() -> LivePart:
-    context = {"timeline": read.timeline(), "grid": read.GRID, "failures": read.failures(), "width": read.WIDTH}
-    return LivePart("dashboard-lately", reverse("dashboard-lately"), "tuning/_dashboard_lately.html", 10, context)
-
-
-def _state() -> dict[str, Any]:
-    outcomes = read.outcomes_lately()
-    slots = slots_with_holders()
+def _now() -> dict[str, Any]:
+    outcomes, under_way = read.outcomes_lately(), read.under_way()
     return {
         "worker_count": worker_count(),
-        "slots": slots,
-        "free": sum(not slot.claim and not slot.foreign for slot, _ in slots),
-        "under_way": read.under_way(),
+        "under_way": under_way,
+        "is_new": not under_way.tasks and read.is_new(),
         "succeeded": outcomes.get(Experiment.Status.SUCCESS, 0),
         "failed": outcomes.get(Experiment.Status.FAILED, 0),
     }
+
+
+def _slots() -> dict[str, Any]:
+    return {"slots": read.slots()}
+
+
+def _lately() -> dict[str, Any]:
+    return {"timeline": timeline(), "failures": read.failures()}
+
+
+_PARTS = {
+    PartForm.NOW: ("tuning/_dashboard.html", _now),
+    PartForm.SLOTS: ("tuning/_dashboard_slots.html", _slots),
+    PartForm.LATELY: ("tuning/_dashboard_lately.html", _lately),
+}
