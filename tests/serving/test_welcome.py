@@ -3,11 +3,13 @@
 import http.cookiejar
 import re
 import signal
+import sqlite3
 import sys
 import urllib.parse
 import urllib.request
+from contextlib import closing
 
-from tests.serving.conftest import Stage, status
+from tests.serving.conftest import Stage, status, wait_until
 
 LINK = r"^Sign in, once and within an hour: (http://\S+/sign-in/\S+/\S+)$"
 
@@ -90,3 +92,11 @@ def test_health_follows_the_real_worker(stage: Stage) -> None:
     served.end(signal.SIGTERM)
     web = stage.start()  # the stand-in is no worker
     assert status(f"{web.url()}healthz") == 503
+
+
+def test_the_real_worker_deletes_sessions_that_have_ended(stage: Stage) -> None:
+    with closing(sqlite3.connect(stage.folder / "autotuner.sqlite3", isolation_level=None)) as rows:
+        for key, end in (("ended", "2001-01-01 00:00:00"), ("open", "2999-01-01 00:00:00")):
+            rows.execute("insert into django_session values (?, '', ?)", (key, end))
+        stage.run(sys.executable, "manage.py", "run_worker").worker()
+        wait_until(lambda: rows.execute("select session_key from django_session").fetchall() == [("open",)])
