@@ -10,7 +10,8 @@
 
 All but `uuid` has a default. `used_mib` is what nobody in the list uses; processes come on top, unless they have ended.
 null is what a driver does not tell. "fails" names functions and the NVMLError_* that they raise. "mig" switches MIG on;
-utilisation, temperature and power are told of whole GPUs only. The file is read anew by each nvmlInit; `write` replaces it in one step.
+utilisation, temperature and power are told of whole GPUs only.
+The file is read anew by each nvmlInit; `write` replaces it in one step.
 """
 
 import json
@@ -128,7 +129,7 @@ def nvmlDeviceGetTemperature(handle: _Handle, sensor: int) -> int:
 def nvmlDeviceGetPowerUsage(handle: _Handle) -> int:
     """In milliwatts."""
     described = _of(handle, "nvmlDeviceGetPowerUsage")
-    return round(1000 * _of_a_whole_gpu(handle, described.get("power_w", 70)))
+    return int(1000 * _of_a_whole_gpu(handle, described.get("power_w", 70)))
 
 
 def nvmlDeviceGetMigMode(device: _Handle) -> list[int]:

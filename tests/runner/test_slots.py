@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,19 +11,21 @@ from typing import Any
 
 import psutil
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from tests.fakes import nvml
 from tests.runner.factories import experiment, living, processes_of, run, running, taken, task, with_gpus
 from tuning.deployers import gpus
 from tuning.errors import ConflictError
-from tuning.models import Experiment, Slot, Task
-from tuning.runner import dispatch, leases, slots
+from tuning.models import Experiment, Slot, Task, Worker
+from tuning.runner import dispatch, leases, repeating, slots
 from tuning.runner.foreground import Progress
 from tuning.runner.instance import instance_id
 from tuning.runner.plans import Plans
 from tuning.runner.task import advance
+from tuning.runner.worker import WorkerProcess
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,8 +39,9 @@ def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plug:
     monkeypatch.setenv(nvml.VARIABLE, str(path))
     monkeypatch.setattr(gpus, "pynvml", nvml)
 
-    def plug(*processes: list[dict[str, Any]]) -> None:
-        nvml.write(path, [{"uuid": f"GPU-{index}", "processes": each} for index, each in enumerate(processes)])
+    def plug(*processes: list[dict[str, Any]], **readings: Any) -> None:
+        gpus = [{"uuid": f"GPU-{index}", "processes": each, **readings} for index, each in enumerate(processes)]
+        nvml.write(path, gpus)
 
     return plug
 
@@ -258,3 +262,114 @@ def test_a_gpu_that_is_named_and_not_there_is_told_in_a_sentence(plug: Plug, set
         slots.register()
     assert not Slot.objects.exists()
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+READINGS = ("used_mib", "memory_mib", "utilisation_percent", "temperature_c", "power_w")
+UNKNOWN = (None,) * 5
+
+
+def _readings() -> list[tuple[Any, ...]]:
+    return list(Slot.objects.values_list(*READINGS))
+
+
+def _until(reached: Callable[[], Any]) -> None:
+    give_up = threading.Event()
+    timer = threading.Timer(60, give_up.set)
+    timer.start()
+    try:
+        while not reached():
+            assert not give_up.is_set()
+    finally:
+        timer.cancel()
+
+
+def _threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("gpu")]
+
+
+def test_what_the_gpus_are_doing_is_kept_with_their_slots(plug: Plug) -> None:
+    """Held or free, and of this machine only; nobody's claim is touched."""
+    Slot.objects.create(node="elsewhere", index=0, gpu=0, device="0", used_mib=1)
+    plug([], [], used_mib=600, utilisation_percent=0, temperature_c=31, power_w=71.5)
+    here = slots.register()
+    mine = Slot.objects.exclude(node="elsewhere")
+    assert list(mine.values_list(*READINGS)) == [(600, 81559, 0.0, 31.0, 71.5)] * 2
+    lease = taken(experiment(with_gpus()))
+    plug([], [], used_mib=71000, utilisation_percent=97, temperature_c=66, power_w=640.25)
+    slots.read()
+    assert list(mine.values_list(*READINGS)) == [(71000, 81559, 97.0, 66.0, 640.25)] * 2
+    assert [slot.claim for slot in mine] == [lease.claim, ""]
+    assert all(after.read_at > before.read_at for before, after in zip(here, mine, strict=True))
+    other = Slot.objects.get(node="elsewhere")
+    assert (other.used_mib, other.memory_mib, other.read_at) == (1, None, None)
+    lease.finish(status=Experiment.Status.SUCCESS)
+
+
+def test_what_the_driver_does_not_tell_any_more_is_not_kept(plug: Plug) -> None:
+    plug([], [], temperature_c=31)
+    slots.register()
+    plug([], memory_mib=None, utilisation_percent=None, temperature_c=None, power_w=None)
+    slots.read()
+    assert _readings() == [UNKNOWN] * 2
+    assert all(Slot.objects.values_list("read_at", flat=True))
+
+
+def test_a_machine_that_has_lost_its_gpus_has_no_readings(plug: Plug, settings: Settings) -> None:
+    plug([])
+    slots.register()
+    settings.AUTOTUNER_GPUS = ["none"]
+    slots.register()
+    assert _readings() == [UNKNOWN]
+    assert Slot.objects.get().read_at is None
+
+
+def test_without_gpus_nothing_is_read_and_no_thread_waits(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    slots.register()
+    with django_assert_num_queries(1):
+        slots.read()
+    with slots.watched():
+        assert _threads() == []
+    assert Slot.objects.get().read_at is None
+
+
+def test_a_worker_reads_the_gpus_again_and_again(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that refuses once costs one reading; the thread is gone with the worker."""
+    monkeypatch.setattr(slots, "READ_EVERY_S", 0.01)
+    plug([], power_w=70)
+    read, refused = slots.read, threading.Event()
+
+    def refuse() -> None:
+        monkeypatch.setattr(slots, "read", read)
+        refused.set()
+        raise OperationalError("database is locked")
+
+    with WorkerProcess(Worker.Kind.WORKER):
+        assert _threads() == ["gpu readings"]
+        monkeypatch.setattr(slots, "read", refuse)
+        assert refused.wait(60)
+        plug([], power_w=650)
+        _until(lambda: Slot.objects.get().power_w == 650)
+    assert _threads() == []
+
+
+def test_a_driver_that_hangs_keeps_no_worker_from_living_and_ending(
+    plug: Plug, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.AUTOTUNER_LEASE_S = 1
+    monkeypatch.setattr(slots, "READ_EVERY_S", 0.01)
+    monkeypatch.setattr(repeating, "PATIENCE_S", 0.1)
+    plug([])
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        assert goes_on.wait(60)
+
+    monkeypatch.setattr(slots, "read", hang)
+    with WorkerProcess(Worker.Kind.WORKER):
+        assert hangs.wait(60)
+        before = Worker.objects.get().lease_until
+        _until(lambda: Worker.objects.get().lease_until > before)
+    assert _threads() == ["gpu readings"]
+    goes_on.set()
+    _until(lambda: _threads() == [])

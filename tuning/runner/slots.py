@@ -1,12 +1,14 @@
 """Slots: where experiments run on this machine, held by rows so that no two experiments ever share one."""
 
+import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import Error, connection, transaction
 from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
 
 from tuning.deployers.gpus import Gpu, foreign, survey
 from tuning.document.task import TaskDocument
@@ -14,8 +16,13 @@ from tuning.engines.registry import engine_for
 from tuning.errors import ConflictError
 from tuning.models import Experiment, Slot
 from tuning.runner.instance import instance_id
+from tuning.runner.repeating import repeated
 
 logger = logging.getLogger(__name__)
+
+READ_EVERY_S = 5.0
+"""How often a worker writes down what the GPUs of its machine are doing."""
+_READINGS = ("used_mib", "memory_mib", "utilisation_percent", "temperature_c", "power_w")
 
 
 def register() -> list[Slot]:
@@ -27,8 +34,12 @@ def register() -> list[Slot]:
     found, notes = _survey()
     for note in notes:
         logger.warning("%s", note)
-    rows: list[dict[str, Any]] = [{"gpu": gpu.index, "device": _device(gpu), "name": gpu.name} for gpu in found]
-    rows = rows or [{"gpu": None, "device": "", "name": "", "foreign": ""}] * settings.AUTOTUNER_SLOTS
+    rows: list[dict[str, Any]] = [
+        {"gpu": gpu.index, "device": device_of(gpu), "name": gpu.name, **_reading(gpu), "read_at": timezone.now()}
+        for gpu in found
+    ]
+    no_gpu = {"gpu": None, "device": "", "name": "", "foreign": "", **_reading(None), "read_at": None}
+    rows = rows or [no_gpu] * settings.AUTOTUNER_SLOTS
     with transaction.atomic():
         Slot.objects.filter(node=node, index__gte=len(rows), claim="").delete()
         for index, columns in enumerate(rows):
@@ -42,12 +53,36 @@ def observe() -> None:
     free = _here().filter(claim="").exclude(device="")
     if not free:
         return
-    found = {_device(gpu): gpu for gpu in survey().gpus}
+    found = {device_of(gpu): gpu for gpu in survey().gpus}
     for slot in free:
         gpu = found.get(slot.device)
         now = foreign(gpu, ()) if gpu else "the driver does not show it"
         if slot.foreign != now:
             Slot.objects.filter(pk=slot.pk, claim="").update(foreign=now)
+
+
+def read() -> None:
+    """Write down what the GPUs of this machine are doing; null is what the driver does not tell, or does not now."""
+    rows = list(_here().exclude(device=""))
+    if not rows:
+        return
+    found = {device_of(gpu): gpu for gpu in survey().gpus}
+    now = timezone.now()
+    for slot in rows:
+        for name, value in _reading(found.get(slot.device)).items():
+            setattr(slot, name, value)
+        slot.read_at = now
+    Slot.objects.bulk_update(rows, [*_READINGS, "read_at"])
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[None]:
+    """Write down every few seconds what the GPUs are doing: by a thread, so that a slow driver keeps nobody waiting."""
+    if not _here().exclude(device="").exists():
+        yield
+        return
+    with repeated(_read_safely, every_s=READ_EVERY_S, name="gpu readings"):
+        yield
 
 
 def hold(claim: str, count: int, document: TaskDocument) -> list[Slot] | None:
@@ -62,6 +97,16 @@ def hold(claim: str, count: int, document: TaskDocument) -> list[Slot] | None:
 def release(claim: str) -> None:
     """Free the slots of `claim`; its engine is gone."""
     Slot.objects.filter(claim=claim).update(claim="")
+
+
+def gpus_of(claim: str) -> tuple[str, ...]:
+    """The devices that `claim` holds; none where NVML found none."""
+    return tuple(Slot.objects.filter(claim=claim).exclude(device="").values_list("device", flat=True))
+
+
+def device_of(gpu: Gpu) -> str:
+    """Engines know whole GPUs by number (some read nothing else), parts of one only by UUID."""
+    return gpu.uuid if gpu.uuid.startswith("MIG-") else str(gpu.index)
 
 
 def abandoned() -> list[Slot]:
@@ -107,9 +152,17 @@ def _usable(slots: QuerySet[Slot], document: TaskDocument) -> QuerySet[Slot]:
     return slots.filter(Q(gpu=None) | Q(gpu__in=given)) if given else slots
 
 
-def _device(gpu: Gpu) -> str:
-    """Engines know whole GPUs by number (some read nothing else), parts of one only by UUID."""
-    return gpu.uuid if gpu.uuid.startswith("MIG-") else str(gpu.index)
+def _reading(gpu: Gpu | None) -> dict[str, Any]:
+    return {name: getattr(gpu, name) if gpu else None for name in _READINGS}
+
+
+def _read_safely() -> None:
+    try:
+        read()
+    except Error as error:
+        logger.warning("the readings of the GPUs could not be written: %s", error)
+    finally:
+        connection.close()
 
 
 def _survey() -> tuple[tuple[Gpu, ...], tuple[str, ...]]:

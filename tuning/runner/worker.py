@@ -58,6 +58,7 @@ class WorkerProcess:
         self._lock.enter_context(locks.holding(locks.worker_lock(self.id), "This worker"))
         slots.register()
         self._show_life()
+        self._lock.enter_context(slots.watched())
         self._thread.start()
         return self
 
