@@ -131,6 +131,9 @@ AUTOTUNER_SLOTS = int(environment.number("AUTOTUNER_SLOTS", 1, least=1, most=102
 AUTOTUNER_GPUS = environment.words("AUTOTUNER_GPUS", "all")
 AUTOTUNER_LOG_RETENTION_DAYS = environment.number("AUTOTUNER_LOG_RETENTION_DAYS", 90, least=0, most=36500)
 
+# How old a part of a page may be that was made for another tab; less than the shortest interval of polling.
+LIVE_SHARED_S = 1.0
+
 HUEY = services.queue(DATA_DIR)
 
 CACHE_DIR = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inference-autotuner"

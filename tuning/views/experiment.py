@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 
 from tuning.models import Experiment
 from tuning.overview.experiment import ExperimentPage
-from tuning.views.live import LivePart
+from tuning.views.live import LivePart, live
 from tuning.views.log import log_view
 
 
@@ -20,10 +20,10 @@ def experiment(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     return render(request, "tuning/experiment.html", {**context, **log_view(row, request)})
 
 
-@require_safe
-def experiment_now(request: HttpRequest, pk: int, number: int) -> HttpResponse:
+@live
+def experiment_now(request: HttpRequest, pk: int, number: int) -> LivePart:
     """The part of it that changes by itself."""
-    return _now(ExperimentPage(_found(pk, number))).answer(request)
+    return _now(ExperimentPage(_found(pk, number)))
 
 
 def _found(pk: int, number: int) -> Experiment:
@@ -34,5 +34,11 @@ def _now(page: ExperimentPage) -> LivePart:
     row = page.experiment
     every_s = 2 if row.status in Experiment.UNFINISHED else None
     url = reverse("experiment-now", args=[row.task_id, row.number])
-    context = {"page": page, "experiment": row, "task": row.task}
+    context = {
+        "page": page,
+        "experiment": row,
+        "task": row.task,
+        "can_stop": row.status in Experiment.ACTIVE and not row.reason,
+        "page_url": reverse("experiment", args=[row.task_id, row.number]),
+    }
     return LivePart("experiment-now", url, "tuning/_experiment.html", every_s, context)

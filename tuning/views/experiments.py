@@ -13,7 +13,7 @@ from tuning.models import Task
 from tuning.overview.counting import CappedPaginator
 from tuning.overview.experiments import lines, matching
 from tuning.views.answers import valid
-from tuning.views.live import LivePart
+from tuning.views.live import LivePart, live
 
 FILTERS = ("q", "status", "reason", "outcome", "task")
 
@@ -27,10 +27,10 @@ def experiments(request: HttpRequest) -> HttpResponse:
     return render(request, "tuning/experiments.html", context)
 
 
-@require_safe
-def experiments_now(request: HttpRequest) -> HttpResponse:
+@live
+def experiments_now(request: HttpRequest) -> LivePart:
     """The part of it that changes by itself."""
-    return _now(request, valid(ExperimentListForm(request.GET))).answer(request)
+    return _now(request, valid(ExperimentListForm(request.GET)))
 
 
 def _now(request: HttpRequest, form: ExperimentListForm) -> LivePart:

@@ -14,7 +14,7 @@ from tuning.overview.results import Snapshot
 from tuning.overview.standing import Standing
 from tuning.overview.task import TASKS, changes, counts_and_standing, other_runs, task_now
 from tuning.views.answers import valid
-from tuning.views.live import LivePart
+from tuning.views.live import LivePart, live
 
 EVERY_S = 2
 
@@ -39,19 +39,19 @@ def task(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "tuning/task.html", context)
 
 
-@require_safe
-def task_part(request: HttpRequest, pk: int) -> HttpResponse:
+@live
+def task_part(request: HttpRequest, pk: int) -> LivePart:
     """The part of it that tells how far it is."""
     row = get_object_or_404(TASKS, pk=pk)
-    return _now_part(row, *counts_and_standing(row)).answer(request)
+    return _now_part(row, *counts_and_standing(row))
 
 
-@require_safe
-def task_experiments(request: HttpRequest, pk: int) -> HttpResponse:
+@live
+def task_experiments(request: HttpRequest, pk: int) -> LivePart:
     """The part of it that lists its experiments."""
     row = get_object_or_404(TASKS, pk=pk)
     form = _form(request, row)
-    return _experiments_part(request, row, form, *counts_and_standing(row)).answer(request)
+    return _experiments_part(request, row, form, *counts_and_standing(row))
 
 
 @require_safe
@@ -77,9 +77,8 @@ def _experiments_part(
     request: HttpRequest, row: Task, form: ExperimentsTableForm, counts: Counts, standing: Standing
 ) -> LivePart:
     table = experiments_table(row, document_of(row), counts, standing, form.choice)
-    query = request.GET.copy()
-    query.pop("seen", None)
-    url = f"{reverse('task-experiments', args=[row.pk])}?{query.urlencode()}"
+    url = f"{reverse('task-experiments', args=[row.pk])}?{request.GET.urlencode()}"
     context = {"task": row, "table": table, "page": table.page, "choice": form.choice, "sort": form.choice.sort}
     every_s = EVERY_S if changes(row, counts) else None
-    return LivePart("task-experiments", url.rstrip("?"), "tuning/_task_experiments.html", every_s, context)
+    version = (table.lines, table.segments, table.page.number, table.page.paginator.count, every_s)
+    return LivePart("task-experiments", url.rstrip("?"), "tuning/_task_experiments.html", every_s, context, version)

@@ -14,7 +14,7 @@ from tuning.overview.actions import action_of
 from tuning.overview.tasks import matching, with_cells
 from tuning.overview.workers import worker_count
 from tuning.views.answers import valid
-from tuning.views.live import LivePart
+from tuning.views.live import LivePart, live
 
 PER_PAGE = 25
 BATCH = ("start", "pause", "resume", "cancel", "retry", "delete")
@@ -28,18 +28,24 @@ def tasks(request: HttpRequest) -> HttpResponse:
     return render(request, "tuning/tasks.html", context)
 
 
-@require_safe
-def tasks_now(request: HttpRequest) -> HttpResponse:
+@live
+def tasks_now(request: HttpRequest) -> LivePart:
     """The part of it that changes by itself."""
-    return _now(request, valid(TaskListForm(request.GET))).answer(request)
+    return _now(request, valid(TaskListForm(request.GET)))
 
 
 def _now(request: HttpRequest, form: TaskListForm) -> LivePart:
-    query = request.GET.copy()
-    query.pop("seen", None)
-    asked = f"?{query.urlencode()}" if query else ""
+    asked = f"?{request.GET.urlencode()}" if request.GET else ""
     url, page_url = reverse("tasks-now") + asked, reverse("tasks") + asked
-    return LivePart("tasks-now", url, "tuning/_tasks.html", 5, _context(form) | {"page_url": page_url})
+    context = _context(form)
+    lines = tuple((*_kept(line.task), line.counts, line.cells) for line in context["lines"])
+    version = (lines, context["page"].number, context["statuses"], context["worker_count"] > 0)
+    return LivePart("tasks-now", url, "tuning/_tasks.html", 5, context | {"page_url": page_url}, version)
+
+
+def _kept(task: Task) -> tuple[object, ...]:
+    """What the list shows of a row."""
+    return task.pk, task.document_digest, task.status, task.message, task.best_value, task.best_ratio, task.finished_at
 
 
 def _context(form: TaskListForm) -> dict[str, Any]:
