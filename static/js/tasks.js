@@ -1,8 +1,30 @@
-// The list of tasks: what is ticked stays ticked when the list changes, and an open menu is not taken away.
+// The list of tasks: what is selected stays selected when the list changes, and an open menu is not taken away.
 (function () {
   "use strict";
 
-  let ticked = [];
+  let selected = [];
+
+  function boxes() {
+    return Array.from(document.querySelectorAll('#tasks-now input[name="task"]'));
+  }
+
+  function tell() {
+    const count = boxes().filter((box) => box.checked).length;
+    const button = document.getElementById("batch");
+    if (button) button.textContent = count ? "Apply to " + count + " selected" : "Apply to selected";
+    const all = document.getElementById("choose-all");
+    if (!all) return;
+    all.hidden = false;
+    all.checked = count > 0 && count === boxes().length;
+    all.indeterminate = count > 0 && !all.checked;
+  }
+
+  document.addEventListener("change", (event) => {
+    if (event.target.id === "choose-all") {
+      for (const box of boxes()) box.checked = event.target.checked;
+    }
+    tell();
+  });
 
   document.addEventListener("htmx:beforeSwap", (event) => {
     const part = event.detail.target;
@@ -11,15 +33,16 @@
       event.detail.shouldSwap = false;
       return;
     }
-    ticked = Array.from(part.querySelectorAll("input:checked"), (box) => box.id);
+    selected = boxes().filter((box) => box.checked).map((box) => box.id);
   });
 
   document.addEventListener("htmx:afterSwap", () => {
-    for (const id of ticked) {
+    for (const id of selected) {
       const box = document.getElementById(id);
       if (box) box.checked = true;
     }
-    ticked = [];
+    selected = [];
+    tell();
   });
 
   document.addEventListener("click", (event) => {
@@ -34,4 +57,6 @@
       menu.querySelector("summary").focus();
     }
   });
+
+  tell();
 })();

@@ -92,7 +92,7 @@ def test_the_address_says_which_and_in_which_order(query: str, names: list[str])
         (name for name in ("alpha", "beta") if f">{name}</a>" in page), key=lambda name: page.index(f">{name}<")
     )
     assert found == names
-    assert ("No task is like that" in page) == (not names)
+    assert ("No task matches this filter" in page) == (not names)
 
 
 @pytest.mark.parametrize("query", ["?status=odd", "?sort=odd", "?page=0", "?page=x", "?q=%00", "?q=" + "a" * 300])
