@@ -103,17 +103,17 @@ def _apply(result: Merged, each: DocumentField, text: str) -> None:
         result.faults[each.name] = str(error)
         return
     _put(result.data, each.path, value)
-    if each.path[0] == "deployment" and value is not None:
-        _put(result.data, MODE, mode if each.path != MODE else value)
     if each.path == MODE:
         _leave_other_modes(result.data, text)
+    elif each.path[0] == "deployment" and value is not None:
+        _put(result.data, MODE, mode)
 
 
 def _leave_other_modes(data: dict[str, Any], mode: str) -> None:
     known = {name for section in DEPLOYMENTS.values() for name in section.model_fields}
     own = DEPLOYMENTS[mode].model_fields if mode in DEPLOYMENTS else {}
-    deployment = data["deployment"]
-    data["deployment"] = {name: item for name, item in deployment.items() if name in own or name not in known}
+    for name in known - own.keys():
+        _put(data, ("deployment", name), None)
 
 
 def _put(data: dict[str, Any], path: FieldPath, value: JsonValue) -> None:
