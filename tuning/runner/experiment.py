@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from pydantic import JsonValue
 
 from tuning.benchmarks.base import LoadRequest
 from tuning.benchmarks.registry import benchmark_for
@@ -20,6 +21,7 @@ from tuning.engines.shell import paste
 from tuning.errors import Cancelled, DeployError, ExperimentError, Interrupted, LeaseLost, Reason
 from tuning.hooks import LogSink
 from tuning.models import Experiment, LogLine, MeasurementRow
+from tuning.runner import gpu_use, slots
 from tuning.runner.instance import instance_id
 from tuning.runner.leases import Lease
 from tuning.runner.logs import LogBuffer, Mirror
@@ -191,18 +193,21 @@ class ExperimentRun:
             self._benchmark.warm_up(request, log=log, stop=stop)
             self._lease.step(self._limits.load_point_s)
         self._around.watcher.changed(self._experiment, f"load {index + 1}/{len(self._load_points)} {point}")
-        measurement = self._benchmark.run(request, log=log, stop=stop)
+        with gpu_use.watched(slots.gpus_of(self._lease.claim)) as samples:
+            measurement = self._benchmark.run(request, log=log, stop=stop)
         if not measurement.ok or measurement.failed:
             deployment.check_serving(limit_s=SILENCE_S, stop=self._stop)
         log("info" if measurement.ok else "error", _summary(measurement))
-        self._keep(index, measurement)
+        self._keep(index, measurement, gpu_use.summary(samples))
         return measurement
 
-    def _keep(self, index: int, measurement: Measurement) -> None:
+    def _keep(self, index: int, measurement: Measurement, use: list[JsonValue]) -> None:
         """Write the measurement, unless the experiment was taken over meanwhile."""
         with transaction.atomic():
             self._lease.write(status=self._experiment.status)
-            MeasurementRow.of(self._experiment, index, measurement).save(force_insert=True)
+            row = MeasurementRow.of(self._experiment, index, measurement)
+            row.gpu_use = use
+            row.save(force_insert=True)
 
     def _load_request(self, deployment: Deployment, index: int, point: LoadPoint) -> LoadRequest:
         folder = results_folder(self._experiment) / f"load-{index}"
