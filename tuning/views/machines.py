@@ -1,11 +1,12 @@
-"""Who runs experiments, and on what."""
+"""Workers and GPUs: who runs experiments, and on what."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from tuning.views.live import LivePart
+from tuning.overview import machines as overview
+from tuning.views.live import LivePart, live
 
 
 @require_safe
@@ -14,11 +15,14 @@ def machines(request: HttpRequest) -> HttpResponse:
     return render(request, "tuning/machines.html", {"now": _now().render(request)})
 
 
-@require_safe
-def machines_now(request: HttpRequest) -> HttpResponse:
+@live
+def machines_now(request: HttpRequest) -> LivePart:
     """The part of it that changes by itself."""
-    return _now().answer(request)
+    return _now()
 
 
 def _now() -> LivePart:
-    return LivePart("machines-now", reverse("machines-now"), "tuning/_machines.html", 5)
+    found = overview.machines()
+    alive = sum(line.is_alive for machine in found for line in machine.workers)
+    context = {"machines": found, "worker_count": alive}
+    return LivePart("machines-now", reverse("machines-now"), "tuning/_machines.html", 5, context)
