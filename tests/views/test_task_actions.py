@@ -60,6 +60,24 @@ def test_a_second_press_says_why_it_does_nothing() -> None:
     assert _status(one) == Status.RUNNING
 
 
+def test_a_second_press_of_delete_ends_on_the_list() -> None:
+    """Pitfall A6a."""
+    one, client = task(), operator()
+    url = reverse("task-act", args=[one.pk, "delete"])
+    assert client.post(url).headers["Location"] == reverse("tasks")
+    assert client.post(url).headers["Location"] == reverse("tasks")
+    assert f"There is no task {one.pk} any more." in client.get(reverse("tasks")).content.decode()
+
+
+def test_a_restart_leads_to_the_new_run() -> None:
+    one, client = task(), operator()
+    Task.objects.update(status=Status.COMPLETED)
+    answer = client.post(reverse("task-act", args=[one.pk, "restart"]))
+    again = Task.objects.exclude(pk=one.pk).get()
+    assert answer.headers["Location"] == reverse("task", args=[again.pk])
+    assert "cannot be restarted" in _press(client, "restart", one)
+
+
 def test_only_what_can_be_done_now_is_offered() -> None:
     one, client = running(), operator()
     page = client.get(reverse("tasks")).content.decode()
@@ -88,6 +106,26 @@ def test_a_retry_runs_failed_experiments_again() -> None:
     )
     assert "will run again" in _press(client, "retry", one)
     assert Experiment.objects.get().status == Experiment.Status.PENDING
+
+
+def test_what_cannot_be_done_is_said_instead_of_asked() -> None:
+    one, client = task(), operator()
+    for action, why in (("retry", "it is pending"), ("restart", "it is pending")):
+        page = client.get(reverse("task-act", args=[one.pk, action])).content.decode()
+        assert why in page
+        assert "No, keep it" not in page
+    Task.objects.update(status=Status.COMPLETED)
+    page = client.get(reverse("task-act", args=[one.pk, "retry"])).content.decode()
+    assert "none of its experiments has failed" in page
+
+
+def test_a_message_about_many_names_some_and_counts_the_rest() -> None:
+    client = operator()
+    tasks = [task(name=f"task {number}") for number in range(12)]
+    chosen = {"action": "start", "task": [*(one.pk for one in tasks), 999]}
+    page = client.post(reverse("tasks-act"), chosen, follow=True).content.decode()
+    assert "12 of 13 started: task 0, " in page
+    assert "task 9, and 2 more. 1 of them does not exist any more." in page
 
 
 def test_one_message_says_what_was_done_with_several_and_what_not() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from pydantic import JsonValue
 
 from tuning.document.goals import Objective
@@ -129,8 +129,8 @@ class TaskLine:
         return possible(self.task, running=self.counts.running, failed=self.counts.failed)
 
 
-def task_lines(tasks: "QuerySet[Task]") -> list[TaskLine]:
-    """Lines without cells: two queries, however many tasks there are."""
+def task_lines(tasks: Iterable[Task]) -> list[TaskLine]:
+    """Lines without cells: one query besides that for the tasks, however many there are."""
     found = list(tasks)
     counts = counts_of(task.pk for task in found)
     return [TaskLine(task, counts.get(task.pk, Counts())) for task in found]
