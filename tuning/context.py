@@ -45,5 +45,5 @@ def frame(request: HttpRequest) -> dict[str, Any]:
 
 def _entry(request: HttpRequest, title: str, icon: str, name: str) -> Entry:
     url = reverse(name)
-    is_current = request.path == url if url == "/" else request.path.startswith(url)
+    is_current = request.path == url or (url != "/" and request.path.startswith(f"{url}/"))
     return Entry(title, icon, url, is_current)

@@ -4,6 +4,7 @@
 
   const TOAST_MS = 4000;
   const SERVER_TOAST_MS = 5000;
+  const RETRY_MS = 3000;
 
   const toasts = document.getElementById("toasts");
   const offline = document.getElementById("offline");
@@ -26,47 +27,54 @@
 
   // Toasts
 
-  function fade(toast, after) {
-    let timer = setTimeout(() => toast.remove(), after);
-    toast.addEventListener("mouseenter", () => clearTimeout(timer));
-    toast.addEventListener("mouseleave", () => (timer = setTimeout(() => toast.remove(), after)));
+  function show(toast, after) {
+    toasts.append(toast);
+    setTimeout(() => toast.remove(), after);
   }
 
   function say(text, kind) {
     const toast = document.createElement("div");
     toast.className = "toast toast-" + kind;
     toast.textContent = text;
-    toasts.append(toast);
-    fade(toast, kind === "error" ? SERVER_TOAST_MS : TOAST_MS);
+    show(toast, kind === "error" ? SERVER_TOAST_MS : TOAST_MS);
   }
 
-  for (const toast of toasts.children) fade(toast, SERVER_TOAST_MS);
+  // A screen reader says what is added after the page was read, not what came with it
+  const told = [...toasts.children];
+  toasts.replaceChildren();
+  setTimeout(() => told.forEach((toast) => show(toast, SERVER_TOAST_MS)), 100);
 
   // Menu on narrow screens
 
   const menu = document.getElementById("menu");
   const menuButton = document.querySelector(".menu-button");
+  const behind = document.querySelectorAll(".topbar, main");
 
   function openMenu(open) {
     menu.classList.toggle("is-open", open);
     menuButton.setAttribute("aria-expanded", String(open));
-    if (open) menu.querySelector("a").focus();
+    for (const part of behind) part.inert = open;
+    (open ? menu.querySelector("a") : menuButton).focus();
   }
 
   menuButton.addEventListener("click", (event) => {
     event.preventDefault();
     openMenu(!menu.classList.contains("is-open"));
   });
+  menuButton.addEventListener("keydown", (event) => {
+    if (event.key !== " ") return;
+    event.preventDefault();
+    menuButton.click();
+  });
+  matchMedia("(min-width: 1024px)").addEventListener("change", () => {
+    if (menu.classList.contains("is-open")) openMenu(false);
+  });
   document.querySelector(".backdrop").addEventListener("click", (event) => {
     event.preventDefault();
     openMenu(false);
-    menuButton.focus();
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && menu.classList.contains("is-open")) {
-      openMenu(false);
-      menuButton.focus();
-    }
+    if (event.key === "Escape" && menu.classList.contains("is-open")) openMenu(false);
   });
 
   // "/" leads to the search, unless something is being typed
@@ -77,6 +85,7 @@
     if (event.target.closest("input, textarea, select, [contenteditable], dialog")) return;
     event.preventDefault();
     search.focus();
+    search.select();
   });
 
   // Light and dark
@@ -119,8 +128,18 @@
 
   // Errors and a lost connection
 
+  let again = 0;
+
   function lost(isLost) {
-    offline.hidden = !isLost;
+    if (isLost === Boolean(again)) return;
+    offline.textContent = isLost ? offline.dataset.text : "";
+    clearInterval(again);
+    // Paused updates ask nothing, and the server may be back all the same.
+    again = isLost ? setInterval(askAgain, RETRY_MS) : 0;
+  }
+
+  function askAgain() {
+    fetch(offline.dataset.url, { cache: "no-store" }).then(() => lost(false)).catch(() => {});
   }
 
   document.addEventListener("htmx:sendError", () => lost(true));

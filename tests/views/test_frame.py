@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.runner.factories import experiment, living, running
+from tests.views.users import viewer
 from tuning.models import Experiment, Slot
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +67,34 @@ def test_every_icon_that_is_asked_for_is_drawn() -> None:
     drawn = set(re.findall(r'<symbol id="([^"]+)"', (ROOT / "static" / "img" / "icons.svg").read_text()))
     asked = {name for path in TEMPLATES for name in re.findall(r'{% icon "([^"]+)" %}', path.read_text())}
     assert asked <= drawn
+
+
+def test_the_menu_marks_the_section_that_a_page_lies_in(admin_client: Client) -> None:
+    one = running()
+    experiment(one, 2)
+    for name, args, marked in (
+        ("tasks", [], "tasks"),
+        ("task", [one.pk], "tasks"),
+        ("experiment", [one.pk, 2], "tasks"),
+        ("experiments", [], "experiments"),
+        ("machines", [], "machines"),
+        ("deployments", [], "deployments"),
+    ):
+        menu = _menu(admin_client.get(reverse(name, args=args)).content.decode())
+        assert re.findall(r'<a href="([^"]+)" aria-current="\w+"', menu) == [reverse(marked)]
+
+
+def test_a_page_that_no_section_has_is_not_marked(admin_client: Client) -> None:
+    assert "aria-current" not in _menu(admin_client.get(reverse("search")).content.decode())
+
+
+def test_only_staff_is_led_to_the_admin(admin_client: Client) -> None:
+    assert reverse("admin:index") in _menu(admin_client.get(reverse("tasks")).content.decode())
+    assert reverse("admin:index") not in _menu(viewer().get(reverse("tasks")).content.decode())
+
+
+def _menu(page: str) -> str:
+    return page.split('<aside class="sidebar"')[1].split("</aside>", maxsplit=1)[0]
 
 
 def test_the_dashboard_says_what_runs_and_what_is_missing(admin_client: Client) -> None:

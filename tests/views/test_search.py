@@ -7,9 +7,14 @@ from django.urls import reverse
 
 from tests.runner.factories import experiment, task
 from tests.views.users import viewer
-from tuning.overview.search import MOST, find
+from tuning.models import Experiment
+from tuning.overview.search import MOST, MOST_NAMED, find
 
 pytestmark = pytest.mark.django_db
+
+
+def _page(words: str) -> str:
+    return viewer().get(reverse("search"), {"q": words}).content.decode()
 
 
 def test_tasks_are_found_by_name_and_by_model() -> None:
@@ -22,14 +27,56 @@ def test_tasks_are_found_by_name_and_by_model() -> None:
 def test_experiments_are_found_by_number_within_the_tasks_that_are_named() -> None:
     for name in ("one", "two"):
         experiment(task(name=name), 12)
-    assert [row.task.name for row in find("#12").experiments] == ["two", "one"]
-    assert [row.task.name for row in find("one 12").experiments] == ["one"]
+    for words, names in (("#12", ["two", "one"]), ("12", ["two", "one"]), ("one 12", ["one"]), ("#12 two", ["two"])):
+        assert [found.row.task.name for found in find(words).experiments] == names
+    assert find("#13").count == 0
 
 
 def test_parameters_are_found_however_they_are_spelled() -> None:
     task({"max-num-seqs": [1, 2]})
     for words in ("max-num-seqs", "--max_num_seqs", "NUM-SEQS"):
         assert [found.name for found in find(words).parameters] == ["max-num-seqs"]
+
+
+def test_parameters_are_told_once_with_the_latest_tasks_that_vary_them() -> None:
+    tasks = [task({"max-num-seqs": [1, 2], "seqs": [1, 2]}, name=f"task {number}") for number in range(5)]
+    task({"other": [1, 2]}, name="seqs is its name only")
+    few, many = find("max-num-seqs").parameters, find("seqs").parameters
+    assert [found.name for found in many] == ["max-num-seqs", "seqs"]
+    assert few[0].named == tuple(tasks[: -MOST_NAMED - 1 : -1])
+    assert few[0].more == 2
+    assert "and 2 more" in _page("max-num-seqs")
+
+
+def test_an_experiment_is_shown_with_what_became_of_it() -> None:
+    one = task(name="chat")
+    experiment(one, 12, status=Experiment.Status.FAILED, reason="out_of_memory", message="said <b>so</b>")
+    page = _page("chat #12")
+    assert reverse("experiment", args=[one.pk, 12]) in page
+    assert "badge-failed" in page
+    assert "said &lt;b&gt;so" in page
+
+
+def test_more_tasks_than_are_shown_are_in_the_list() -> None:
+    for number in range(MOST + 1):
+        task(name=f"run {number}")
+    assert f"{reverse('tasks')}?q=run" in _page("run")
+    assert f"{reverse('tasks')}?q=run" not in _page("run 20")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "Tasks are found by name"),
+        ("a", "Two letters are needed"),
+        ("zzz <b>", "Nothing is called “zzz &lt;b&gt;”"),
+    ],
+)
+def test_where_nothing_is_found_it_says_what_can_be(words: str, said: str) -> None:
+    task()
+    page = _page(words)
+    assert said in page
+    assert "max-num-seqs" in page
 
 
 def test_it_is_bounded_and_as_quick_with_many_as_with_few() -> None:
