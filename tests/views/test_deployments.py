@@ -99,3 +99,10 @@ def test_what_does_not_run_is_not_asked_about() -> None:
     assert operator().get(reverse("deployment-stop", args=[row.pk])).status_code == 404
     assert operator().get(reverse("deployment-stop", args=[row.pk + 1])).status_code == 404
     assert "it is failed" in operator().post(reverse("deployment-stop", args=[row.pk]), follow=True).content.decode()
+
+
+def test_where_an_engine_runs_is_said_before_and_after_it_has_started() -> None:
+    _active(status=Status.DEPLOYING, command=["vllm", "--port", "4321"], deploy_s=0.1)
+    page = _page()
+    assert "local, port 4321" in page
+    assert "loading" in page

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from django.db.models import Exists, OuterRef
-from django.db.models.fields.json import KT
+from django.db.models import Exists, F, OuterRef
 
 from tuning.errors import Reason
 from tuning.models import Experiment, Slot
@@ -54,7 +53,7 @@ class Deployment:
 def deployments() -> list[Deployment]:
     """All of them, the oldest first; one query."""
     active = Experiment.objects.filter(status__in=Experiment.ACTIVE).select_related("task", "worker")
-    rows = active.defer("task__document", "parameters").annotate(mode=KT("task__document__deployment__mode"))
+    rows = active.defer("task__document", "parameters").annotate(mode=F("task__document__deployment__mode"))
     mask = Masker()
     return [Deployment(row, row.mode, mask(row.command_line)) for row in rows.order_by("started_at", "pk")]
 
