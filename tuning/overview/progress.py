@@ -15,7 +15,7 @@ from tuning.models import Experiment, Task
 from tuning.runner.planner import search_space
 from tuning.search import count
 
-COUNTED = 1_000
+COUNTED = 100
 """How far the configurations of a space are counted for a page; beyond, at most how many they are is good enough."""
 RECENT = 50
 """Finished experiments of which the mean duration is taken."""

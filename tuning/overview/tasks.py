@@ -86,7 +86,7 @@ class TaskLine:
         started, finished = self.task.started_at, self.task.finished_at
         return (finished - started).total_seconds() if started and finished else None
 
-    @property
+    @cached_property
     def said(self) -> str:
         """Its progress in a sentence."""
         counts = self.counts

@@ -1,6 +1,7 @@
 """What every template may use: icons and times."""
 
 from datetime import datetime
+from functools import lru_cache
 
 from django import template
 from django.templatetags.static import static
@@ -15,6 +16,7 @@ register = template.Library()
 
 
 @register.simple_tag
+@lru_cache(maxsize=256)
 def icon(name: str) -> SafeString:
     """A symbol of static/img/icons.svg; it says nothing to a screen reader, the words beside it do."""
     return format_html(
