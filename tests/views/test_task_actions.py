@@ -52,7 +52,6 @@ def test_a_task_goes_through_its_life_by_buttons() -> None:
 
 
 def test_a_second_press_says_why_it_does_nothing() -> None:
-    """Pitfall A6a."""
     one, client = task(), operator()
     _press(client, "start", one)
     assert "cannot be started: it is running" in _press(client, "start", one)
@@ -61,7 +60,6 @@ def test_a_second_press_says_why_it_does_nothing() -> None:
 
 
 def test_a_second_press_of_delete_ends_on_the_list() -> None:
-    """Pitfall A6a."""
     one, client = task(), operator()
     url = reverse("task-act", args=[one.pk, "delete"])
     assert client.post(url).headers["Location"] == reverse("tasks")

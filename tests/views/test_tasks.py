@@ -110,7 +110,6 @@ def test_a_page_beyond_the_last_one_is_the_last_one() -> None:
 
 
 def test_names_are_never_markup() -> None:
-    """Pitfall D5a."""
     Task.objects.filter(pk=task().pk).update(name="<b>x</b>", message='"><script>alert(1)</script>')
     page = _page("?q=%3Cb%3E")
     assert "<b>x" not in page
