@@ -287,9 +287,10 @@ class LogLine(models.Model):
         RUNNER = "runner"
 
     id = models.BigAutoField(primary_key=True)
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="log_lines")
+    # The indexes below begin with these columns; more of them would only slow down writing.
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="log_lines", db_index=False)
     experiment = models.ForeignKey(
-        Experiment, null=True, blank=True, on_delete=models.CASCADE, related_name="log_lines"
+        Experiment, null=True, blank=True, on_delete=models.CASCADE, related_name="log_lines", db_index=False
     )
     at = models.DateTimeField()
     level = models.CharField(max_length=10)

@@ -85,4 +85,14 @@ class Migration(migrations.Migration):
             model_name='logline',
             index=models.Index(condition=models.Q(('experiment', None)), fields=['task', 'id'], name='log_of_task_itself'),
         ),
+        migrations.AlterField(
+            model_name='logline',
+            name='experiment',
+            field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='log_lines', to='tuning.experiment'),
+        ),
+        migrations.AlterField(
+            model_name='logline',
+            name='task',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='log_lines', to='tuning.task'),
+        ),
     ]
