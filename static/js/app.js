@@ -139,7 +139,7 @@
   }
 
   function askAgain() {
-    fetch(offline.dataset.url, { cache: "no-store" }).then(() => lost(false)).catch(() => {});
+    fetch(location.href, { method: "HEAD", cache: "no-store" }).then(() => lost(false)).catch(() => {});
   }
 
   document.addEventListener("htmx:sendError", () => lost(true));
