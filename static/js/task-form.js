@@ -11,7 +11,7 @@
   const rows = document.getElementById("rows");
   const state = document.getElementById("state");
   const problems = document.getElementById("problems");
-  const key = "draft-" + form.dataset.draft;
+  const key = form.dataset.draft;
   const touched = new Set();
   let toldAll = "told" in form.dataset;
   let nextRow = 0;
@@ -125,27 +125,7 @@
   }
 
   function keep() {
-    try {
-      localStorage.setItem(key, JSON.stringify(values()));
-    } catch (error) {
-      // Storage is full or switched off: the form works without a draft.
-    }
-  }
-
-  function forget() {
-    try {
-      localStorage.removeItem(key);
-    } catch (error) {
-      // See above.
-    }
-  }
-
-  function kept() {
-    try {
-      return JSON.parse(localStorage.getItem(key) || "null");
-    } catch (error) {
-      return null;
-    }
+    window.autotuner.drafts.keep(key, values());
   }
 
   function fill(entries) {
@@ -173,17 +153,9 @@
     control.value = value;
   }
 
-  function wasSaved() {
-    const name = "saved-" + form.dataset.draft;
-    if (!document.cookie.split("; ").some((each) => each.startsWith(name + "="))) return false;
-    document.cookie = name + "=; path=/; max-age=0; samesite=Lax";
-    return true;
-  }
-
   function restore() {
-    if (wasSaved()) forget();
-    const draft = kept();
-    if (!draft || "chosen" in form.dataset) return;
+    const draft = window.autotuner.drafts.kept(key);
+    if (!draft || "sent" in form.dataset) return;
     const fresh = JSON.stringify(values());
     if (JSON.stringify(draft) === fresh) return;
     fill(draft);
@@ -192,7 +164,7 @@
   }
 
   document.getElementById("draft-discard").addEventListener("click", () => {
-    forget();
+    window.autotuner.drafts.forget(key);
     location.reload();
   });
 

@@ -154,6 +154,23 @@ def test_a_draft_survives_a_reload_until_it_is_discarded_or_saved(form: Page) ->
     expect(form.locator("#draft")).to_be_hidden()
 
 
+def test_an_example_takes_nothing_from_what_was_typed(form: Page) -> None:
+    """Pitfall E9a: the choice of a preset overwrote what was edited by hand."""
+    form.get_by_label("Name", exact=True).fill("by hand")
+    examples = form.get_by_role("navigation", name="Examples")
+    examples.get_by_role("link", name="quickstart").click()
+    expect(form.get_by_label("Name", exact=True)).to_have_value("quickstart")
+    form.get_by_label("Name", exact=True).fill("quick by hand")
+    examples.get_by_role("link", name="nothing").click()
+    expect(form.get_by_label("Name", exact=True)).to_have_value("by hand")
+    examples.get_by_role("link", name="quickstart").click()
+    expect(form.get_by_label("Name", exact=True)).to_have_value("quick by hand")
+    form.get_by_role("button", name="Create", exact=True).click()
+    expect(form).to_have_url(re.compile(r"/tasks/\d+$"))
+    form.goto(f"{NEW}?example=quickstart")
+    expect(form.get_by_label("Name", exact=True)).to_have_value("quickstart")
+
+
 def test_files_are_read_by_choosing_or_dropping_them(form: Page, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text(text(name="from a file"))

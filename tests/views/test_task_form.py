@@ -75,7 +75,15 @@ def test_a_task_is_created_by_one_post(ada: Client) -> None:
     assert (answer.status_code, answer.url) == (302, reverse("task", args=[made.pk]))
     assert (made.name, made.status) == ("by hand", Task.Status.PENDING)
     assert made.document["search_space"]["parameters"]["max-num-seqs"]["values"] == [4, 8]
-    assert answer.cookies["saved-new"].value == "1"
+    assert answer.cookies["saved-drafts"].value == "new"
+
+
+def test_the_browser_is_told_which_drafts_are_saved_and_never_of_many(ada: Client) -> None:
+    ada.cookies["saved-drafts"] = ".".join(["new-quickstart", "<b>", *(f"edit-{number}" for number in range(40))])
+    names = ada.post(NEW, quick()).cookies["saved-drafts"].value.split(".")
+    assert (len(names), names[-2:]) == (20, ["edit-39", "new"])
+    ada.cookies["saved-drafts"] = "<b>.x=1; y.edit-1"
+    assert ada.post(NEW, quick()).cookies["saved-drafts"].value == "edit-1.new"
 
 
 def test_a_task_is_created_and_started(ada: Client) -> None:

@@ -14,7 +14,7 @@ from tuning.document.text import MAX_BYTES
 from tuning.engines.registry import engine_for
 from tuning.errors import DocumentError, Problem
 from tuning.forms.document_fields import FIELDS, GROUPS, DocumentField
-from tuning.forms.estimate import COUNT_TO, Estimate, estimate, estimate_of_draft
+from tuning.forms.estimate import Estimate, count_to, estimate, estimate_of_draft
 from tuning.forms.merging import Merged, Sheet, merged, plain, sheet_of, texts_of
 from tuning.forms.parameters import Row, Rows, has_too_many, rows_of, rows_posted
 from tuning.runner.intake import read_document
@@ -45,10 +45,14 @@ workload:
 """
 
 
+EXAMPLES = (("", "nothing"), ("quickstart", "quickstart"), ("vllm-local", "vLLM on this machine"))
+"""What a new task may begin with: the name of a file in `examples/`, and what it is called."""
+
+
 class ExampleForm(forms.Form):
     """The address of a new task: which example it begins with."""
 
-    example = forms.ChoiceField(required=False, choices=[(name, name) for name in ("quickstart", "vllm-local")])
+    example = forms.ChoiceField(required=False, choices=[each for each in EXAMPLES if each[0]])
 
 
 @dataclass
@@ -64,7 +68,7 @@ class Checked:
 def check(text: str, data: dict[str, Any]) -> Checked:
     """Everything that is wrong with a document, or what it will cost; `data` is what its text says."""
     try:
-        accepted = read_document(text, count_to=COUNT_TO)
+        accepted = read_document(text, count_to=count_to(data))
     except DocumentError as error:
         return Checked(problems=error.problems, estimate=estimate_of_draft(data))
     except ValueError as error:

@@ -8,13 +8,16 @@ from typing import Any
 from pydantic import JsonValue
 
 from tuning.document.task import EngineName, TaskDocument
-from tuning.document.validation import validate
+from tuning.document.validation import validate, value_at
 from tuning.runner.planner import search_space
 from tuning.runner.table import duration
 from tuning.search import count
 
 COUNT_TO = 500
 """How far configurations are counted while somebody types."""
+
+_CHECKS = 10_000
+"""How many values of parameters are looked at for it."""
 
 START_S = {EngineName.VLLM: 120, EngineName.SGLANG: 120, EngineName.SIMULATED: 3}
 """A guess at how long an engine takes until it is ready; models and disks differ widely."""
@@ -80,6 +83,13 @@ def estimate(document: TaskDocument, configurations: int | None) -> Estimate:
     )
 
 
+def count_to(data: dict[str, Any]) -> int:
+    """How far the configurations of a document are counted: less far where each of them has many parameters."""
+    groups = (value_at(data, ("search_space", group)) for group in ("parameters", "fixed"))
+    parameters = sum(len(group) for group in groups if isinstance(group, dict))
+    return min(COUNT_TO, _CHECKS // max(parameters, 1))
+
+
 def estimate_of_draft(data: dict[str, Any]) -> Estimate | None:
     """The same for data that are no valid document yet, as if what is wrong were not there; None without a space."""
     _, faults = validate(data)
@@ -87,8 +97,12 @@ def estimate_of_draft(data: dict[str, Any]) -> Estimate | None:
     if "search_space" in wrong:
         return None
     rest = {key: copy.deepcopy(item) for key, item in data.items() if key not in wrong}
-    document, _ = validate({**_STAND_INS, **rest})
+    engine = rest.get("engine", _STAND_INS["engine"])
+    # An unknown flag is told elsewhere, with the nearest known one, which is too slow to look for in each configuration.
+    known = {**engine, "allow_unknown_flags": True} if isinstance(engine, dict) else engine
+    document, _ = validate({**_STAND_INS, **rest, "engine": known})
+    most = count_to(data)
     try:
-        return estimate(document, count(search_space(document), COUNT_TO, patience=COUNT_TO)) if document else None
+        return estimate(document, count(search_space(document), most, patience=most)) if document else None
     except ValueError:
         return None

@@ -5,6 +5,7 @@ leaves it alone. So nothing is lost that the form does not show, or shows in ano
 """
 
 import copy
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,15 +79,15 @@ def plain(text: str) -> dict[str, Any]:
 
 def merged(sheet: Sheet) -> Merged:
     """The document of a page; DocumentError when its text cannot be read."""
-    data = copy.deepcopy(plain(sheet.yaml))
-    base = plain(sheet.base)
+    before = plain(sheet.yaml)
+    data = copy.deepcopy(before)
+    base = before if sheet.base == sheet.yaml else plain(sheet.base)
     changed = [each for each in FIELDS if not same(each.text(base), sheet.texts.get(each.name, ""))]
     result = Merged(sheet.yaml, data, by_form=False)
-    before = copy.deepcopy(data)
     for each in changed:
         _apply(result, each, sheet.texts.get(each.name, ""))
     result.row_faults = put_rows(data, base, sheet.rows)
-    result.by_form = as_yaml(data) != as_yaml(before)
+    result.by_form = json.dumps(data) != json.dumps(before)
     if result.by_form:
         result.text = as_yaml(data) if data else ""
     return result

@@ -18,6 +18,7 @@ from tuning.document.task import TaskDocument
 from tuning.errors import ConflictError, DocumentError
 from tuning.forms.document import (
     BLANK,
+    EXAMPLES,
     DocumentForm,
     ExampleForm,
     Page,
@@ -38,12 +39,15 @@ from tuning.runner.intake import create
 from tuning.views.answers import operator_required, valid
 
 _REMOVE = re.compile(r"remove-([0-9]{1,4})")
+_KEY = re.compile(r"[a-z0-9-]{1,40}")
+SAVED = "saved-drafts"
+MAX_SAVED = 20
 _SAVING = ("create", "create-start", "create-yaml")
 
 
 @dataclass(frozen=True)
 class Purpose:
-    """What the form is for. `key` names its draft; `save` makes or changes the task."""
+    """What the form is for. `key` names its draft; `save` makes or changes the task; of a new one, `example` or ""."""
 
     key: str
     title: str
@@ -52,16 +56,19 @@ class Purpose:
     save: Callable[[TaskDocument], Task]
     task: Task | None = None
     note: str = ""
+    example: str | None = None
 
 
 @operator_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def task_new(request: HttpRequest) -> HttpResponse:
     """A new task, from nothing or from an example."""
-    purpose = Purpose("new", "New task", "Create", reverse("tasks"), create)
     example = valid(ExampleForm(request.GET)).cleaned_data["example"]
+    # Each has a draft of its own: to look at an example takes nothing from what was typed before.
+    key = f"new-{example}" if example else "new"
+    purpose = Purpose(key, "New task", "Create", reverse("tasks"), create, example=example)
     text = (settings.BASE_DIR / "examples" / f"{example}.yaml").read_text() if example else BLANK
-    return _answer(request, purpose, text, is_chosen=bool(example))
+    return _answer(request, purpose, text)
 
 
 @operator_required
@@ -119,29 +126,39 @@ def task_check(request: HttpRequest) -> JsonResponse:
     return JsonResponse(answer)
 
 
-def _answer(request: HttpRequest, purpose: Purpose, text: str, *, is_chosen: bool = False) -> HttpResponse:
+def _answer(request: HttpRequest, purpose: Purpose, text: str) -> HttpResponse:
     if request.method != "POST":
-        return _render(request, purpose, fresh(text), is_chosen=is_chosen)
+        return _render(request, purpose, fresh(text))
     page = _posted(request)
     do = request.POST.get("do", "check")
     if do not in _SAVING or page.checked.document is None:
         return _render(request, purpose, page, is_told=do in (*_SAVING, "check", "fill"))
     try:
         task = purpose.save(page.checked.document)
-        if do == "create-start":
-            lifecycle.start(task, wake)
     except ConflictError as error:
         messages.warning(request, str(error))
         return _render(request, purpose, page)
-    return _done(request, purpose, task, is_started=do == "create-start")
-
-
-def _done(request: HttpRequest, purpose: Purpose, task: Task, *, is_started: bool) -> HttpResponse:
     done = "saved" if purpose.verb == "Save" else "made"
-    messages.success(request, f"{task} is {done}{' and started' if is_started else ''}.")
+    messages.success(request, f"{task} is {done}{_started(request, task) if do == 'create-start' else ''}.")
+    return _saved(request, purpose, task)
+
+
+def _started(request: HttpRequest, task: Task) -> str:
+    """Start what was saved; somebody else may have been faster."""
+    try:
+        lifecycle.start(task, wake)
+    except ConflictError as error:
+        messages.warning(request, str(error))
+        return ""
+    return " and started"
+
+
+def _saved(request: HttpRequest, purpose: Purpose, task: Task) -> HttpResponse:
+    """On to the task. The browser throws the drafts away that the cookie names: they are surely with us."""
     response = redirect("task", pk=task.pk)
-    # The browser throws its draft away when it sees this; only then is the form surely with us.
-    response.set_cookie(f"saved-{purpose.key}", "1", max_age=86_400 * 30, samesite="Lax", secure=settings.TLS)
+    names = [name for name in request.COOKIES.get(SAVED, "").split(".") if _KEY.fullmatch(name)]
+    kept = ".".join([*names, purpose.key][-MAX_SAVED:])
+    response.set_cookie(SAVED, kept, max_age=86_400 * 30, samesite="Lax", secure=settings.TLS)
     return response
 
 
@@ -172,9 +189,7 @@ def _with_rows(sheet: Sheet, do: str) -> Sheet:
     return sheet
 
 
-def _render(
-    request: HttpRequest, purpose: Purpose, page: Page, *, is_told: bool = True, is_chosen: bool = False
-) -> HttpResponse:
+def _render(request: HttpRequest, purpose: Purpose, page: Page, *, is_told: bool = True) -> HttpResponse:
     """The page; without `is_told` nothing is said to be wrong with it."""
     if not is_told and page.merged is not None and not (page.merged.faults or page.merged.row_faults):
         page = replace(page, form=DocumentForm(page.form.sheet))
@@ -187,6 +202,8 @@ def _render(
         "empty_row": Row(),
         "flags": suggestions(),
         "is_told": is_told and request.method == "POST",
-        "is_chosen": is_chosen or request.method == "POST",
+        "is_sent": request.method == "POST",
+        "examples": EXAMPLES if purpose.example is not None else (),
+        "example": purpose.example,
     }
     return render(request, "tuning/task_form.html", context)
