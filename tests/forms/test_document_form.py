@@ -4,6 +4,7 @@ import pytest
 
 from tests.forms.full import FULL, sent
 from tuning.document.loading import load
+from tuning.engines.flags import FlagTable
 from tuning.forms.document import BLANK, DocumentForm, Page, check, fresh, from_form, from_text, sheet_posted
 from tuning.forms.estimate import estimate
 from tuning.forms.merging import plain, sheet_of
@@ -137,3 +138,16 @@ def test_many_configurations_are_not_counted_to_the_end() -> None:
         QUICK + "search_space: {parameters: {gpu-memory-utilization: {min: 0.5, max: 0.9}}}\nstrategy: {name: random}"
     )
     assert "without end" in str(page_of(text).checked.estimate)
+
+
+@pytest.mark.parametrize("name", ["no-such-flag", "env:NAME"])
+def test_many_parameters_are_checked_in_bounded_steps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of unknown flags the nearest known one is looked for, which must not happen in each configuration."""
+    looked: list[str] = []
+    nearest = FlagTable.nearest
+    monkeypatch.setattr(FlagTable, "nearest", lambda table, flag: looked.append(flag) or nearest(table, flag))
+    many = ", ".join(f"{name}{number}: [1, 2, 3]" for number in range(99))
+    page = page_of(f"name: t\nengine: {{name: vllm}}\nmodel: {{id: m}}\nsearch_space: {{parameters: {{{many}}}}}\n")
+    assert page.checked.estimate is not None
+    assert page.checked.estimate.configurations is None
+    assert len(looked) <= 3 * 99

@@ -98,7 +98,7 @@ def estimate_of_draft(data: dict[str, Any]) -> Estimate | None:
         return None
     rest = {key: copy.deepcopy(item) for key, item in data.items() if key not in wrong}
     engine = rest.get("engine", _STAND_INS["engine"])
-    # An unknown flag is told elsewhere, with the nearest known one, which is too slow to look for in each configuration.
+    # An unknown flag is told elsewhere with the nearest known one, for which each configuration has no time.
     known = {**engine, "allow_unknown_flags": True} if isinstance(engine, dict) else engine
     document, _ = validate({**_STAND_INS, **rest, "engine": known})
     most = count_to(data)
