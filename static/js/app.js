@@ -139,7 +139,7 @@
   }
 
   function askAgain() {
-    fetch(location.href, { method: "HEAD", cache: "no-store" }).then(() => lost(false)).catch(() => {});
+    fetch(location.href, { cache: "no-store" }).then(() => lost(false)).catch(() => {});
   }
 
   document.addEventListener("htmx:sendError", () => lost(true));
