@@ -93,4 +93,5 @@ def _measurement(row: MeasurementRow) -> dict[str, Any]:
         "message": row.message,
         "errors": row.errors,
         "extra": row.extra,
+        "gpu_use": row.gpu_use,
     }
