@@ -166,6 +166,7 @@ class Experiment(models.Model):
             models.Index(fields=["finished_at"], name="experiment_finished"),
             models.Index(fields=["status", "finished_at"], name="experiment_status_finished"),
             models.Index(fields=["total_s"], name="experiment_duration"),
+            models.Index(fields=["reason", "finished_at"], condition=~Q(reason=""), name="experiment_reason"),
         ]
         ordering: ClassVar = ["task", "number"]
 

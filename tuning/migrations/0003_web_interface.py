@@ -82,6 +82,10 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['total_s'], name='experiment_duration'),
         ),
         migrations.AddIndex(
+            model_name='experiment',
+            index=models.Index(condition=models.Q(('reason', ''), _negated=True), fields=['reason', 'finished_at'], name='experiment_reason'),
+        ),
+        migrations.AddIndex(
             model_name='logline',
             index=models.Index(condition=models.Q(('experiment', None)), fields=['task', 'id'], name='log_of_task_itself'),
         ),
