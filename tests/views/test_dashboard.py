@@ -63,6 +63,16 @@ def test_a_running_task_shows_how_far_it_is_its_best_and_how_long_it_will_take()
         assert words in page
 
 
+def test_a_task_that_will_have_many_experiments_has_a_bar_from_the_first_on() -> None:
+    wide = {"max-num-seqs": {"min": 1, "max": 500}}
+    one = running(parameters=wide, strategy={"name": "random"}, budget={"experiments": 90})
+    _ended(1, one, status=Status.SUCCESS, feasible=True)
+    page = _page()
+    assert "1 of 90 finished" in page
+    assert 'class="cells"' not in page
+    assert '<rect class="bar-feasible" x="0.0" width="1.11"' in page
+
+
 def test_failures_are_shown_in_words_with_the_latest_of_each_reason() -> None:
     one = running()
     for number in (1, 2):

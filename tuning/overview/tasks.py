@@ -101,9 +101,14 @@ class TaskLine:
         return f"{counts.finished} of {self.total} finished" + (f": {parts}" if parts else "")
 
     @property
+    def has_cells(self) -> bool:
+        """Whether each experiment has a cell, also those that are still to be made."""
+        return self.total <= MOST_CELLS
+
+    @property
     def rest(self) -> range:
         """A place for each experiment that is still to be made, where each has a cell."""
-        return range(max(0, self.total - len(self.cells)) if self.total <= MOST_CELLS else 0)
+        return range(max(0, self.total - len(self.cells)) if self.has_cells else 0)
 
     @property
     def shares(self) -> tuple[Share, ...]:

@@ -27,7 +27,7 @@ SPANS = (
     (LATELY, 6 * _HOUR),
 )
 """How far back a timeline may go, and how far apart its lines are then."""
-_LABELLED = (22.0, 86.0)
+_LABELLED = (30.0, 84.0)
 """Percent of the width between which a line has a label: at the edges are those of the edges."""
 
 
