@@ -150,7 +150,11 @@ def test_several_are_asked_about_before_anything_is_lost() -> None:
 
 def test_nothing_chosen_is_said_and_nonsense_refused() -> None:
     client = operator()
-    assert "No task is chosen." in client.post(reverse("tasks-act"), {"action": "start"}, follow=True).content.decode()
+    gone = client.post(reverse("tasks-act"), {"action": "delete", "task": ["998", "999"]}, follow=True)
+    assert "0 of 2 deleted. 2 of them do not exist any more." in gone.content.decode()
+    assert (
+        "No task is selected." in client.post(reverse("tasks-act"), {"action": "start"}, follow=True).content.decode()
+    )
     for odd in (
         {"action": "explode", "task": "1"},
         {"action": "start", "task": "x"},
@@ -167,3 +171,7 @@ def test_afterwards_one_is_back_where_one_was_but_never_elsewhere() -> None:
     url = reverse("task-act", args=[one.pk, "start"])
     assert client.post(url, {"next": there}).headers["Location"] == there
     assert client.post(url, {"next": "//evil.example"}).headers["Location"] == reverse("task", args=[one.pk])
+    question = client.get(reverse("task-act", args=[one.pk, "cancel"]), {"next": "//evil.example"}).content.decode()
+    assert "evil" not in question
+    question = client.get(reverse("task-act", args=[one.pk, "cancel"]), {"next": there}).content.decode()
+    assert f'href="{there}"' in question

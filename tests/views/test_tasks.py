@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from tests.runner.factories import experiment, living, running, task
 from tests.views.users import operator, viewer
-from tuning.models import Experiment, Task
+from tuning.models import Experiment, Task, Worker
 from tuning.runner import best
 
 pytestmark = pytest.mark.django_db
@@ -123,7 +123,9 @@ def test_without_a_task_or_a_worker_it_says_what_to_do() -> None:
     assert "No task yet" in page
     assert "make demo" in page
     assert "No worker is running" in page
-    living()
+    Worker.objects.filter(pk=living().pk).update(kind=Worker.Kind.FOREGROUND)
+    assert "No worker is running" in _page()
+    Worker.objects.update(kind=Worker.Kind.WORKER)
     assert "No worker is running" not in _page()
 
 

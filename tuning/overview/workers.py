@@ -5,5 +5,8 @@ from tuning.runner.maintenance import living
 
 
 def worker_count() -> int:
-    """How many processes live that run experiments: a query, and a look at the lock file of each."""
-    return len(living(Worker.Kind.WORKER, Worker.Kind.FOREGROUND))
+    """How many workers live: two queries at most, and a look at the lock file of each.
+
+    A command that runs one task in the foreground is none: no other task gets on by it.
+    """
+    return len(living(Worker.Kind.WORKER))

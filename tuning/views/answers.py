@@ -29,6 +29,10 @@ def valid(form: AnyForm) -> AnyForm:
 def back(request: HttpRequest, default: str) -> HttpResponseRedirect:
     """Redirect to the page that the posted form names in `next`, when it is one of ours, or to `default`."""
     wanted = request.POST.get("next", "")
-    ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
     # `redirect` would take a word for the name of an address.
-    return HttpResponseRedirect(wanted) if ours else redirect(default)
+    return HttpResponseRedirect(wanted) if is_ours(request, wanted) else redirect(default)
+
+
+def is_ours(request: HttpRequest, address: str) -> bool:
+    """Whether an address that came with a request is one of these pages, and may be led to."""
+    return url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure())

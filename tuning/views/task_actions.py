@@ -16,7 +16,7 @@ from tuning.overview.actions import action_of, consequence, rule_of
 from tuning.queue import wake
 from tuning.runner import lifecycle
 from tuning.runner.maintenance import contents_of
-from tuning.views.answers import back, operator_required, valid
+from tuning.views.answers import back, is_ours, operator_required, valid
 
 MOST_NAMED = 10
 """Tasks that a message names; of more it says how many they are."""
@@ -110,11 +110,11 @@ def act_on_several(request: HttpRequest) -> HttpResponse:
     """Do one thing with each of the chosen tasks; where something is lost, ask first."""
     form = BatchForm(request.POST)
     if "task" in form.errors and "task" not in request.POST:
-        messages.warning(request, "No task is chosen.")
+        messages.warning(request, "No task is selected.")
         return back(request, reverse("tasks"))
     wanted = valid(form).cleaned_data
     tasks = list(Task.objects.filter(pk__in=wanted["task"]).order_by("pk"))
-    if action_of(wanted["action"]).asks and not wanted["sure"]:
+    if tasks and action_of(wanted["action"]).asks and not wanted["sure"]:
         return _question(request, wanted["action"], tasks)
     _say(request, wanted["action"], tasks, missing=len(wanted["task"]) - len(tasks))
     return back(request, reverse("tasks"))
@@ -146,11 +146,14 @@ def _some(texts: list[str]) -> list[str]:
 def _question(request: HttpRequest, word: str, tasks: list[Task]) -> HttpResponse:
     """The page that says what is lost; what cannot be done now is said before it is asked."""
     lines = [consequence(word, task) for task in tasks]
+    wanted = request.GET.get("next") or request.POST.get("next") or ""
+    is_one = len(tasks) == 1
     context = {
         "action": action_of(word),
         "lines": lines,
         "possible": [line for line in lines if not line.refused],
-        "is_one": len(tasks) == 1,
-        "next": request.GET.get("next") or request.POST.get("next") or "",
+        "is_one": is_one,
+        "next": wanted if is_ours(request, wanted) else "",
+        "elsewhere": _page(tasks[0]) if is_one else reverse("tasks"),
     }
     return render(request, "tuning/task_action.html", context)
