@@ -13,6 +13,7 @@
   const problems = document.getElementById("problems");
   const key = form.dataset.draft;
   const touched = new Set();
+  let latest = null; // what was typed in last
   let toldAll = "told" in form.dataset;
   let nextRow = 0;
 
@@ -236,15 +237,36 @@
     yaml.scrollTop = at;
   }
 
+  // Nothing was edited since what is shown here was asked for. Of the field in which one types, which may be written
+  // another way than the server would, the text stays; one that only has the focus must not keep what it had before.
+
+  function isTyped(control) {
+    return control === document.activeElement && control === latest;
+  }
+
   function showFields(answer) {
     for (const [name, text] of Object.entries(answer.fields)) {
       const control = field(name);
-      if (!control || control === document.activeElement) continue;
+      if (!control || isTyped(control)) continue;
       if (control.type === "checkbox") control.checked = text === "on";
       else if (control.value !== text) put(control, text);
     }
-    if (!rows.contains(document.activeElement)) rows.innerHTML = answer.rows;
+    showRows(answer.rows);
     showAll();
+  }
+
+  function showRows(html) {
+    const before = rows.contains(document.activeElement) ? document.activeElement : null;
+    const typed = before && isTyped(before);
+    rows.innerHTML = html;
+    if (!before) return;
+    const control = document.getElementById(before.id) || document.getElementById("add-row");
+    if (typed && control.name === before.name && control.type === "text") {
+      control.value = before.value;
+      latest = control;
+    }
+    control.focus();
+    if (control.type === "text") control.setSelectionRange(before.selectionStart, before.selectionEnd);
   }
 
   // Errors: at fields that were touched, or at all of them once somebody asked for the task
@@ -324,9 +346,13 @@
 
   form.addEventListener("input", (event) => {
     const control = event.target;
-    if (control === yaml) return edited("yaml");
+    if (control === yaml) {
+      latest = yaml;
+      return edited("yaml");
+    }
     if (!control.name || control.name === "file") return undefined;
     touched.add(control.name);
+    latest = control;
     const row = control.closest("[data-row]");
     if (row && control.name.endsWith("-kind")) showKind(row);
     if (row && control.name.endsWith("-name")) showHint(row);

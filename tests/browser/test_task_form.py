@@ -112,6 +112,24 @@ def test_checking_while_one_types_moves_neither_focus_nor_text(form: Page) -> No
     expect(form.get_by_label("Name", exact=True)).not_to_have_attribute("aria-invalid", "true")
 
 
+def test_a_field_that_takes_the_focus_before_the_yaml_was_read_shows_what_the_yaml_says(form: Page) -> None:
+    """Otherwise what the field had before would be written over it with the next edit."""
+    form.get_by_role("button", name="Add parameter").click()
+    form.get_by_label("Parameter", exact=True).fill("max-num-seqs")
+    form.get_by_label("Values", exact=True).fill("4")
+    expect(area(form)).to_have_value(re.compile(r"max-num-seqs: \[4\]"))
+    for label, before, after in (("Values", "[4]", "[4, 16]"), ("Experiments", "experiments: 50", "experiments: 9")):
+        area(form).fill(area(form).input_value().replace(before, after))
+        control = form.get_by_label(label, exact=True)
+        control.focus()
+        expect(control).to_have_value(re.sub(r"[^0-9, ]", "", after).strip())
+        expect(control).to_be_focused()
+    form.get_by_label("Name", exact=True).fill("later")
+    expect(area(form)).to_have_value(re.compile("name: later"))
+    assert "[4, 16]" in area(form).input_value()
+    assert "experiments: 9" in area(form).input_value()
+
+
 def test_rows_are_added_changed_and_removed_while_the_rest_stays(form: Page) -> None:
     for name, values in (("max-num-seqs", "4, 8"), ("enforce-eager", "true, false")):
         form.get_by_role("button", name="Add parameter").click()
