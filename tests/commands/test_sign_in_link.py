@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -66,3 +66,17 @@ def test_the_commands_of_the_page_work_in_their_order() -> None:
     for name, arguments in COMMANDS:
         assert say(name, *arguments.split())
     assert sorted(User.objects.values_list("username", flat=True)) == ["grace", "linus", "operator"]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "<b>", "x\ny", "x" * 200])
+def test_what_cannot_be_a_name_is_refused_and_leaves_nobody_behind(name: str) -> None:
+    """Pitfall D3a."""
+    assert "cannot be the name of a user" in refusal("sign_in_link", name, "--viewer")
+    assert not User.objects.exists()
+
+
+def test_a_group_that_somebody_deleted_is_made_again() -> None:
+    Group.objects.all().delete()
+    say("sign_in_link")
+    say("sign_in_link", "grace", "--operator")
+    assert User.objects.get(username="grace").has_perm("tuning.operate")

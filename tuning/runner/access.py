@@ -10,6 +10,8 @@ from django.conf import settings
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
+from django.core.exceptions import ValidationError
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
@@ -71,19 +73,33 @@ def first_operator() -> User | None:
             f"Nobody may change anything, and {FIRST} is only a viewer; `manage.py sign_in_link NAME --operator` adds "
             "somebody who may."
         )
-    user = User.objects.create_superuser(FIRST)  # without a password, so that none can be guessed
-    user.groups.add(Group.objects.get(name=OPERATOR))
+    with transaction.atomic():
+        user = User.objects.create_superuser(FIRST)  # without a password, so that none can be guessed
+        user.groups.add(_group(OPERATOR))
     return user
 
 
 def add_user(username: str, group: str) -> User:
-    """A new user without a password in one of the groups; ConflictError when there is one of this name."""
+    """A new user without a password in one of the groups; ConflictError when the name is taken, or cannot be one."""
     username = User.normalize_username(username)
     if User.objects.filter(username=username).exists():
         raise ConflictError(f"There is a user {username} already; change the groups in the admin, at /admin/.")
-    user = User.objects.create_user(username)
-    user.groups.add(Group.objects.get(name=group))
+    user = User(username=username)
+    user.set_unusable_password()
+    try:
+        user.full_clean()
+    except ValidationError as error:
+        raise ConflictError(f"{username!r} cannot be the name of a user: {' '.join(error.messages)}") from error
+    with transaction.atomic():
+        user.save()
+        user.groups.add(_group(group))
     return user
+
+
+def _group(name: str) -> Group:
+    """One of the two groups, which somebody may have deleted."""
+    make_groups(DEFAULT_DB_ALIAS)
+    return Group.objects.get(name=name)
 
 
 def sign_in_path(user: User) -> str:
