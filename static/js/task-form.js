@@ -375,43 +375,15 @@
 
   form.addEventListener("submit", keep);
 
-  // Reading a file, chosen or dropped
-
-  async function read(file) {
-    const errors = document.getElementById("yaml-errors");
-    if (file.size > MAX_BYTES) return list(errors, [file.name + " is too large: at most 1 MiB is read."]);
-    try {
-      yaml.value = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
-    } catch (error) {
-      return list(errors, [file.name + " is not UTF-8 text."]);
-    }
+  form.addEventListener("document-read", () => {
     toldAll = true;
     isFormOpen = false;
     edited("yaml");
-    return check();
-  }
-
-  const pane = document.querySelector(".editor-text");
-  const chooser = document.getElementById("file");
-  chooser.addEventListener("change", () => {
-    if (chooser.files.length) read(chooser.files[0]);
-    chooser.value = "";
-  });
-  pane.addEventListener("dragover", (event) => {
-    if (![...event.dataTransfer.types].includes("Files")) return;
-    event.preventDefault();
-    pane.classList.add("is-target");
-  });
-  pane.addEventListener("dragleave", () => pane.classList.remove("is-target"));
-  pane.addEventListener("drop", (event) => {
-    pane.classList.remove("is-target");
-    if (!event.dataTransfer.files.length) return;
-    event.preventDefault();
-    read(event.dataTransfer.files[0]);
+    check();
   });
 
   for (const button of form.querySelectorAll("button[value=fill], button[value=create-yaml]")) button.hidden = true;
-  if (matchMedia("(max-width: 1100px)").matches && !yaml.hasAttribute("aria-invalid")) pane.open = false;
+  if (matchMedia("(max-width: 1100px)").matches && !yaml.hasAttribute("aria-invalid")) document.querySelector(".editor-text").open = false;
   showAll();
   restore();
   if (toldAll && !problems.hidden) problems.focus();

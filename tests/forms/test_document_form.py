@@ -89,6 +89,11 @@ def test_a_new_form_complains_about_nothing_and_knows_what_is_missing() -> None:
     assert {problem.path for problem in check(BLANK, plain(BLANK)).problems} == {"name", "model.id"}
 
 
+def test_of_a_missing_section_the_field_is_told_that_it_needs() -> None:
+    form = page_of("name: t\n").form
+    assert (set(form.errors), form.other_errors) == ({"engine.name", "model.id"}, [])
+
+
 def test_every_control_has_a_label_and_its_help() -> None:
     form = DocumentForm(sheet_of(FULL))
     for bound in form:

@@ -20,6 +20,8 @@ from tuning.forms.parameters import Row, Rows, has_too_many, rows_of, rows_poste
 from tuning.runner.intake import read_document
 
 YAML = "yaml"
+_NEEDED = {"engine": "engine.name", "model": "model.id"}
+"""Sections of which one field is needed: it is to blame when there is no such section."""
 _INNER = re.compile(r"(\.[^.\[]*|\[[0-9]+\])$")
 
 BLANK = """\
@@ -139,6 +141,7 @@ class DocumentForm(forms.Form):
             if path.startswith(f"search_space.{group}."):
                 number = self.sheet.rows.number_of(group, path.removeprefix(f"search_space.{group}."))
                 return None, number
+        path = _NEEDED.get(path, path)
         while path and path not in self.fields:
             path = _INNER.sub("", path) if _INNER.search(path) else ""
         return path or None, None
