@@ -51,7 +51,7 @@ def test_a_search_marks_counts_and_leads_from_hit_to_hit(mixed: WrittenLog, page
     page.goto(mixed.path)
     box(page).focus()
     page.keyboard.press("/")
-    field = page.get_by_role("searchbox")
+    field = page.get_by_role("searchbox", name="Search the log")
     expect(field).to_be_focused()
     field.fill("answer")
     hits = page.locator("[data-log-hits]")
@@ -78,9 +78,9 @@ def test_a_hit_far_away_is_brought_into_view(site: Site, page: Page) -> None:
     for expected in ("1,000", "1,500", "2,000", "2,051"):
         box(page).evaluate("(box) => (box.scrollTop = box.scrollHeight)")
         expect(page.locator("[data-log-note]")).to_have_text(re.compile(f"^{expected} "))
-    page.get_by_role("searchbox").fill("needle")
+    page.get_by_role("searchbox", name="Search the log").fill("needle")
     expect(page.locator("[data-log-hits]")).to_have_text("1 hit")
-    page.get_by_role("searchbox").press("Enter")
+    page.get_by_role("searchbox", name="Search the log").press("Enter")
     wait_for_view(page, "the needle")
 
 
@@ -89,7 +89,7 @@ def test_text_of_a_log_is_never_markup(mixed: WrittenLog, page: Page) -> None:
     page.goto(mixed.path)
     line = page.locator(".log-warning .text")
     expect(line).to_have_text("a slow <script>alert('no')</script> & <b>answer</b>")
-    page.get_by_role("searchbox").fill("<b>")
+    page.get_by_role("searchbox", name="Search the log").fill("<b>")
     expect(page.locator("mark")).to_have_text("<b>")
     assert page.locator(".log-lines script, .log-lines b").count() == 0
 

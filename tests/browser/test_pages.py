@@ -31,6 +31,8 @@ TIMES = """(zone) => [...document.querySelectorAll("time[datetime]")].map((time)
   expected: new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short", timeZone: zone })
     .format(new Date(time.dateTime)) }))"""
 POSTS = """() => [...document.querySelectorAll("form[method=post]")].map((form) => new URL(form.action).pathname)"""
+EXPERIMENTS = (1, 4)
+"""Ids of the first experiments of both tasks, of which the second runs."""
 FAR = "Pacific/Kiritimati"
 LONG = {"fixed": SLOW, "workload": {"requests": 20_000, "seconds": 600}}
 
@@ -45,8 +47,9 @@ def tasks(site: Site) -> dict[str, int]:
 
 
 def paths(address: Address, task: int) -> Iterator[str]:
-    """The addresses of a page for one of the tasks; comparisons name what is compared."""
-    for path in address.paths(pk=str(task), number="1"):
+    """The addresses of a page for one of the tasks; comparisons name what is compared, deployments their experiment."""
+    rows = EXPERIMENTS if address.name == "deployment-stop" else (task,)
+    for path in (path for row in rows for path in address.paths(pk=str(row), number="1")):
         yield f"{path}?experiment=1&experiment=2" if address.name == "task-compare" else path
 
 
