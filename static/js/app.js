@@ -82,7 +82,7 @@
   document.addEventListener("keydown", (event) => {
     const search = document.querySelector("[data-search]");
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || !search) return;
-    if (event.target.closest("input, textarea, select, [contenteditable], dialog")) return;
+    if (event.defaultPrevented || event.target.closest("input, textarea, select, [contenteditable], dialog")) return;
     event.preventDefault();
     search.focus();
     search.select();

@@ -375,6 +375,7 @@
       this.box.addEventListener("keydown", (event) => {
         if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
         event.preventDefault();
+        this.form.elements.q.focus();
         this.form.elements.q.select();
       });
       for (const name of ["live", "visibilitychange"]) {
