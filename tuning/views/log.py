@@ -37,11 +37,6 @@ class LogView:
         return f"Log of task {self.owner}" if self.of_task else f"Log of {self.owner}"
 
     @property
-    def is_at_end(self) -> bool:
-        """Whether the newest lines are shown."""
-        return not self.slice.has_newer
-
-    @property
     def page_url(self) -> str:
         """Its own page, at the end of the log."""
         return _url(self.owner, "log")
